@@ -1,0 +1,5 @@
+"""Entry point for installers that predate build back ends; see setup.cfg."""
+
+from setuptools import setup
+
+setup()
