@@ -42,7 +42,15 @@ def ensure_importable() -> bool:
 
     Returns:
         bool: Whether the stand-in is in place.
+
+    Raises:
+        ModuleNotFoundError: If MMCV itself is not installed.
     """
+    if find_spec("mmcv") is None:
+        raise ModuleNotFoundError(
+            "mmcv is not installed: pip install 'fairmot_mm[mm]' brings MMEngine, "
+            "MMCV and MMDetection"
+        )
     present = sys.modules.get("mmcv._ext")
     if present is None and find_spec("mmcv._ext") is None:
         module = _MissingOperators("mmcv._ext")
