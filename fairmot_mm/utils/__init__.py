@@ -1,0 +1,3 @@
+from .checkpoint import convert_fairmot_checkpoint, load_for_tracking
+
+__all__ = ["convert_fairmot_checkpoint", "load_for_tracking"]

@@ -1,0 +1,3 @@
+from .dla import DLANet
+
+__all__ = ["DLANet"]

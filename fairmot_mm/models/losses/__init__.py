@@ -1,0 +1,3 @@
+from .task_weighting import FixedWeighting, UncertaintyWeighting
+
+__all__ = ["FixedWeighting", "UncertaintyWeighting"]

@@ -1,0 +1,3 @@
+from .fairmot import FairMOT
+
+__all__ = ["FairMOT"]

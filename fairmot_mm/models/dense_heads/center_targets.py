@@ -1,0 +1,154 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+@dataclass
+class CenterTargets:
+    """What a batch's objects ask of the maps, M objects over all images.
+
+    Attributes:
+        heatmap (Tensor): (N, C, h, w), 1 at the centres, Gaussian around them.
+        image (Tensor): (M,) index of the object's image in the batch.
+        cell (Tensor): (M,) flat index ``y * w + x`` of the object's centre.
+        size (Tensor): (M, 4) left, top, right, bottom or (M, 2) width, height, in
+            cells.
+        offset (Tensor): (M, 2) position of the centre within its cell.
+        kept (Tensor): Boolean mask over the objects given, false where a box has no
+            extent; M is its sum.
+    """
+
+    heatmap: Tensor
+    image: Tensor
+    cell: Tensor
+    size: Tensor
+    offset: Tensor
+    kept: Tensor
+
+
+def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> Tensor:
+    """Radius within which a shifted box still overlaps the original enough.
+
+    As CornerNet computes it (Law and Deng, arXiv:1808.01244, section 3.2), including
+    its slip in the roots of the second and third case: MMDetection's helper corrects
+    them, which would give other heatmaps than those FairMOT is published with.
+
+    Args:
+        height (Tensor): (M,) heights in cells.
+        width (Tensor): (M,) widths in cells.
+        min_overlap (float): Intersection over union that must remain.
+
+    Returns:
+        Tensor: (M,) radii in cells, rounded down.
+    """
+    total, area = (height + width).double(), (height * width).double()
+
+    def root(a: float, b: Tensor, c: Tensor) -> Tensor:
+        return (b + (b * b - 4 * a * c).sqrt()) / 2
+
+    return (
+        torch.stack(
+            (
+                root(1, total, area * (1 - min_overlap) / (1 + min_overlap)),
+                root(4, 2 * total, area * (1 - min_overlap)),
+                root(
+                    4 * min_overlap,
+                    -2 * min_overlap * total,
+                    (min_overlap - 1) * area,
+                ),
+            )
+        )
+        .amin(0)
+        .floor()
+        .clamp(min=0)
+    )
+
+
+def _draw_gaussians(
+    heatmap: Tensor, plane: Tensor, x: Tensor, y: Tensor, radius: Tensor
+) -> None:
+    """Raise ``heatmap`` (P, h, w) to a Gaussian patch around each object, in place."""
+    height, width = heatmap.shape[-2:]
+    flat = heatmap.view(-1)
+    # Objects of like radius share a patch size, so that one giant does not make every
+    # small patch as large as its own.
+    for bucket in torch.unique(torch.ceil(torch.log2(radius + 1))).tolist():
+        chosen = torch.ceil(torch.log2(radius + 1)) == bucket
+        reach = int(radius[chosen].max())
+        steps = torch.arange(-reach, reach + 1, device=heatmap.device)
+        r, cx, cy = (v[chosen].view(-1, 1, 1) for v in (radius, x, y))
+        dx, dy = steps.view(1, 1, -1), steps.view(1, -1, 1)
+        sigma = (2 * r + 1) / 6
+        value = torch.exp(-(dx * dx + dy * dy) / (2 * sigma * sigma))
+        px, py = cx + dx, cy + dy
+        inside = (dx.abs() <= r) & (dy.abs() <= r)
+        inside = inside & (px >= 0) & (px < width) & (py >= 0) & (py < height)
+        index = (plane[chosen].view(-1, 1, 1) * height + py) * width + px
+        flat.scatter_reduce_(0, index[inside], value[inside].to(flat.dtype), "amax")
+
+
+def center_targets(
+    instances: Sequence[InstanceData],
+    num_classes: int,
+    map_hw: tuple[int, int],
+    input_hw: tuple[int, int],
+    ltrb: bool = True,
+) -> CenterTargets:
+    """Encode boxes as centre points (FairMOT, section 3.2.1).
+
+    The centre is clipped to the map, the box is not: left, top, right and bottom then
+    still reach the sides of a box that leaves the image.
+
+    Args:
+        instances (Sequence[InstanceData]): Per image ``bboxes`` (n, 4) xyxy in pixels
+            of the network input and ``labels`` (n,).
+        num_classes (int): Classes, i.e. channels of the heatmap.
+        map_hw (tuple[int, int]): Height and width of the map in cells.
+        input_hw (tuple[int, int]): Height and width of the network input in pixels.
+        ltrb (bool): Whether sizes are left, top, right, bottom; width, height if not.
+
+    Returns:
+        CenterTargets: The targets, objects in the order given.
+    """
+    (height, width), (input_h, input_w) = map_hw, input_hw
+    boxes = torch.cat([item.bboxes for item in instances]).float()
+    labels = torch.cat([item.labels for item in instances])
+    counts = torch.tensor([len(item) for item in instances], device=boxes.device)
+    image = torch.repeat_interleave(counts)
+
+    # Normalised by the input and multiplied by the map, in this order and in float32,
+    # as published: a centre on the border of two cells falls into the same one.
+    scale_in = boxes.new_tensor([input_w, input_h])
+    scale_out = boxes.new_tensor([width, height])
+    extent = (boxes[:, 2:] - boxes[:, :2]) / scale_in * scale_out
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 / scale_in * scale_out
+    kept = (extent > 0).all(1)
+    extent, middle, labels, image = (v[kept] for v in (extent, middle, labels, image))
+
+    center = middle.clamp(min=0).minimum(scale_out - 1)
+    cell = center.long()
+    if ltrb:
+        top_left = middle - extent / 2
+        size = torch.cat((center - top_left, top_left + extent - center), dim=1)
+    else:
+        size = extent
+    radius = gaussian_radius(extent[:, 1].ceil(), extent[:, 0].ceil())
+    heatmap = boxes.new_zeros((len(instances), num_classes, height, width))
+    _draw_gaussians(
+        heatmap.view(-1, height, width),
+        image * num_classes + labels,
+        cell[:, 0],
+        cell[:, 1],
+        radius,
+    )
+    return CenterTargets(
+        heatmap=heatmap,
+        image=image,
+        cell=cell[:, 1] * width + cell[:, 0],
+        size=size,
+        offset=center - cell,
+        kept=kept,
+    )

@@ -1,0 +1,228 @@
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.utils import get_local_maximum, get_topk_from_heatmap
+from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from fairmot_mm.registry import MODELS
+
+from ..layers.branch import conv_branch
+from ..utils import gather_cells
+from .center_targets import CenterTargets, center_targets
+from .geometry import input_to_image
+
+
+@MODELS.register_module()
+class FairMOTHead(BaseDenseHead):
+    """CenterNet head of FairMOT: heatmap, box size and centre offset.
+
+    Zhang et al., *FairMOT*, arXiv:2004.01888, section 3.2.1. Also a ``bbox_head`` for
+    ``mmdet.CenterNet``.
+
+    Args:
+        in_channels (int): Channels of the map that comes in.
+        num_classes (int): Number of classes.
+        feat_channels (int): Channels between the two convolutions of a branch.
+        ltrb (bool): Whether the size is left, top, right, bottom from the centre;
+            width, height if not.
+        loss_heatmap (dict): Loss of the heatmap, on probabilities.
+        loss_size (dict): Loss of the size at the centres.
+        loss_offset (dict): Loss of the offset at the centres.
+        train_cfg (dict | None): Unused; single-stage detectors pass it.
+        test_cfg (dict | None): ``topk`` is the greatest number of boxes per image,
+            500 if absent.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    # sigmoid(-2.19) = 0.1: the share of the map that a fresh network takes for
+    # centres (Lin et al., *Focal loss*, section 4.1).
+    HEATMAP_BIAS = -2.19
+    # The focal loss takes logarithms of probabilities no closer to 0 and 1 than this.
+    PROBABILITY_MARGIN = 1e-4
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int = 1,
+        feat_channels: int = 256,
+        ltrb: bool = True,
+        loss_heatmap: dict | None = None,
+        loss_size: dict | None = None,
+        loss_offset: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.ltrb = ltrb
+        self.topk = (test_cfg or {}).get("topk", 500)
+        self.heatmap_branch = conv_branch(in_channels, feat_channels, num_classes)
+        self.size_branch = conv_branch(in_channels, feat_channels, 4 if ltrb else 2)
+        self.offset_branch = conv_branch(in_channels, feat_channels, 2)
+        self.loss_heatmap = MODELS.build(
+            loss_heatmap or dict(type="mmdet.GaussianFocalLoss")
+        )
+        self.loss_size = MODELS.build(
+            loss_size or dict(type="mmdet.L1Loss", loss_weight=0.1)
+        )
+        self.loss_offset = MODELS.build(loss_offset or dict(type="mmdet.L1Loss"))
+        nn.init.constant_(self.heatmap_branch[-1].bias, self.HEATMAP_BIAS)
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the maps.
+
+        Args:
+            feats (Sequence[Tensor]): One map (N, C_in, h, w).
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: Heatmap logits (N, C, h, w), size
+            (N, 4 or 2, h, w) and offset (N, 2, h, w), both in cells.
+        """
+        (x,) = feats
+        return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
+
+    def get_targets(
+        self,
+        batch_gt_instances: Sequence[InstanceData],
+        map_hw: tuple[int, int],
+        input_hw: tuple[int, int],
+    ) -> CenterTargets:
+        """Encode a batch's boxes; see :func:`center_targets`."""
+        return center_targets(
+            batch_gt_instances, self.num_classes, map_hw, input_hw, self.ltrb
+        )
+
+    def loss_by_feat(
+        self,
+        heatmap: Tensor,
+        size: Tensor,
+        offset: Tensor,
+        batch_gt_instances: Sequence[InstanceData],
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of the maps for a batch's boxes; see :meth:`loss_by_targets`."""
+        targets = self.get_targets(
+            batch_gt_instances,
+            heatmap.shape[-2:],
+            batch_img_metas[0]["batch_input_shape"],
+        )
+        return self.loss_by_targets(heatmap, size, offset, targets)
+
+    def loss_by_targets(
+        self, heatmap: Tensor, size: Tensor, offset: Tensor, targets: CenterTargets
+    ) -> dict[str, Tensor]:
+        """Losses of the maps, normalised over all processes.
+
+        The heatmap's focal loss is divided by the number of cells that equal 1, the L1
+        losses by the number of numbers compared (FairMOT, eq. 1 and 2).
+
+        Args:
+            heatmap (Tensor): (N, C, h, w) logits.
+            size (Tensor): (N, 4 or 2, h, w).
+            offset (Tensor): (N, 2, h, w).
+            targets (CenterTargets): What they should be.
+
+        Returns:
+            dict[str, Tensor]: ``loss_heatmap``, ``loss_size`` and ``loss_offset``, each
+            times the weight of its loss.
+        """
+        margin = self.PROBABILITY_MARGIN
+        probability = heatmap.float().sigmoid().clamp(margin, 1 - margin)
+        # Gradients are averaged over processes, so each divides by the mean count to
+        # give together those of one process with the whole batch.
+        processes = get_world_size()
+        centers, objects = reduce_mean(
+            torch.stack(
+                (
+                    targets.heatmap.eq(1).sum(),
+                    torch.tensor(len(targets.cell), device=heatmap.device),
+                )
+            ).float()
+        )
+        losses = dict(
+            loss_heatmap=self.loss_heatmap(
+                probability,
+                targets.heatmap,
+                avg_factor=centers.clamp_min(1 / processes),
+            )
+        )
+        for name, loss, output, target in (
+            ("loss_size", self.loss_size, size, targets.size),
+            ("loss_offset", self.loss_offset, offset, targets.offset),
+        ):
+            output = gather_cells(output, targets.image, targets.cell).float()
+            losses[name] = loss(
+                output,
+                target,
+                avg_factor=objects * target.shape[1] + 1e-4 / processes,
+            )
+        return losses
+
+    def predict_by_feat(
+        self,
+        heatmap: Tensor,
+        size: Tensor,
+        offset: Tensor,
+        batch_img_metas: Sequence[dict],
+        rescale: bool = True,
+        input_hw: tuple[int, int] | None = None,
+    ) -> list[InstanceData]:
+        """Read the boxes off the maps' peaks.
+
+        A peak is the greatest value among its eight neighbours. Boxes may reach
+        outside the image.
+
+        Args:
+            heatmap (Tensor): (N, C, h, w) logits.
+            size (Tensor): (N, 4 or 2, h, w).
+            offset (Tensor): (N, 2, h, w).
+            batch_img_metas (Sequence[dict]): Per image ``ori_shape`` and, unless
+                ``input_hw`` is given, ``batch_input_shape``.
+            rescale (bool): Whether boxes are in pixels of the original image; in
+                pixels of the network input if not.
+            input_hw (tuple[int, int] | None): Height and width of the network input.
+
+        Returns:
+            list[InstanceData]: Per image, best first, ``bboxes`` (K, 4) xyxy,
+            ``scores`` (K,), ``labels`` (K,) and ``cells`` (K,), the flat map index
+            each was read from.
+        """
+        boxes, scores, labels, cells = self._decode(heatmap, size, offset)
+        results = []
+        for i, meta in enumerate(batch_img_metas):
+            found = scores[i] > 0  # what is no peak was set to zero
+            hw = input_hw or meta["batch_input_shape"]
+            pixels = boxes[i, found] * boxes.new_tensor(
+                [hw[1] / heatmap.shape[-1], hw[0] / heatmap.shape[-2]] * 2
+            )
+            results.append(
+                InstanceData(
+                    bboxes=input_to_image(pixels, meta, hw) if rescale else pixels,
+                    scores=scores[i, found],
+                    labels=labels[i, found],
+                    cells=cells[i, found],
+                )
+            )
+        return results
+
+    def _decode(
+        self, heatmap: Tensor, size: Tensor, offset: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Peaks as boxes (N, K, 4) in cells, scores, labels and flat cells (N, K)."""
+        peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
+        k = min(self.topk, peaks[0].numel())
+        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks, k=k)
+        image = torch.arange(len(heatmap), device=cells.device)
+        image = image[:, None].expand_as(cells)
+        center = torch.stack((xs, ys), dim=-1) + gather_cells(offset, image, cells)
+        sides = gather_cells(size, image, cells).float()
+        if not self.ltrb:
+            sides = sides.repeat(1, 1, 2) / 2
+        boxes = torch.cat((center - sides[..., :2], center + sides[..., 2:]), dim=-1)
+        return boxes, scores, labels, cells

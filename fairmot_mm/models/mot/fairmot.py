@@ -1,0 +1,226 @@
+import torch
+from mmdet.models.mot import BaseMOTModel
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from fairmot_mm.registry import MODELS
+from fairmot_mm.utils.checkpoint import TRAINING_ONLY
+
+
+@MODELS.register_module()
+class FairMOT(BaseMOTModel):
+    """One network that detects and embeds, and one tracker (arXiv:2004.01888).
+
+    Args:
+        backbone (dict): Image (N, 3, H, W) to a sequence of maps.
+        neck (dict): The maps to one map (N, C, h, w), as a sequence of length one.
+        bbox_head (dict): Detection head, e.g. ``FairMOTHead``.
+        reid_head (dict): Embedding head, e.g. ``EmbeddingHead``.
+        tracker (dict | None): Online tracker, ours or one of the toolboxes'; without
+            one the model trains and detects.
+        task_weighting (dict | None): How the losses of the two heads are joined;
+            ``UncertaintyWeighting`` if None.
+        data_preprocessor (dict | None): Usually ``mmdet.TrackDataPreprocessor``.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        bbox_head: dict,
+        reid_head: dict,
+        tracker: dict | None = None,
+        task_weighting: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.bbox_head = MODELS.build(bbox_head)
+        self.reid_head = MODELS.build(reid_head)
+        self.task_weighting = MODELS.build(
+            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
+        )
+        self.tracker = MODELS.build(tracker) if tracker is not None else None
+        self.register_load_state_dict_pre_hook(_fill_in_training_parts)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: list[DetDataSample] | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the raw maps.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
+            data_samples (list[DetDataSample] | None): Not read.
+
+        Returns:
+            dict[str, Tensor]: ``heatmap`` (N, C, H/4, W/4) logits, ``size`` (N, 4 or 2,
+            H/4, W/4) and ``offset`` (N, 2, H/4, W/4) in cells, ``embedding``
+            (N, D, H/4, W/4), not normalised.
+        """
+        if inputs.dim() != 4:
+            raise ValueError(
+                f"inputs of shape {tuple(inputs.shape)}: expected (N, 3, H, W)"
+            )
+        feats = self.neck(self.backbone(inputs))
+        heatmap, size, offset = self.bbox_head(feats)
+        return dict(
+            heatmap=heatmap,
+            size=size,
+            offset=offset,
+            embedding=self.reid_head(feats),
+        )
+
+    def loss(
+        self, inputs: Tensor, data_samples: list[DetDataSample]
+    ) -> dict[str, Tensor]:
+        """Compute the joint loss (FairMOT, section 3.3).
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
+            data_samples (list[DetDataSample]): Per image ``gt_instances`` with
+                ``bboxes`` (n, 4) xyxy in pixels of the input, ``labels`` (n,) and
+                ``instances_ids`` (n,), -1 for no identity.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, which is trained, and for the log the parts it
+            is joined from: ``heatmap``, ``size`` (weighted 0.1 by default), ``offset``
+            and ``id``.
+        """
+        maps = self._forward(inputs)
+        instances = [sample.gt_instances for sample in data_samples]
+        for item, sample in zip(instances, data_samples, strict=True):
+            if "instances_ids" not in item:
+                raise KeyError(
+                    "gt_instances.instances_ids is missing for "
+                    f"{sample.get('img_path', 'an image')}: pack the data with "
+                    "fairmot_mm.PackTrackTrainInputs (-1 stands for no identity)"
+                )
+        targets = self.bbox_head.get_targets(
+            instances, maps["heatmap"].shape[-2:], inputs.shape[-2:]
+        )
+        identities = torch.cat([item.instances_ids for item in instances])
+        parts = self.bbox_head.loss_by_targets(
+            maps["heatmap"], maps["size"], maps["offset"], targets
+        )
+        detection = sum(parts.values())
+        parts |= self.reid_head.loss(
+            maps["embedding"],
+            targets.image,
+            targets.cell,
+            identities[targets.kept].long(),
+        )
+        log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
+        return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
+
+    @torch.no_grad()
+    def predict_frame(self, inputs: Tensor, metas: dict | list[dict]) -> InstanceData:
+        """Detect and embed the objects of one frame.
+
+        Args:
+            inputs (Tensor): (1, 3, H, W) or (3, H, W), RGB in [0, 1].
+            metas (dict | list[dict]): The frame's metas, as such or as a list of one:
+                ``ori_shape``, the (height, width) of the original image.
+
+        Returns:
+            InstanceData: Best first, ``bboxes`` (K, 4) xyxy in pixels of the original
+            image, ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
+        """
+        if inputs.dim() == 3:
+            inputs = inputs[None]
+        if isinstance(metas, dict):
+            metas = [metas]
+        if len(inputs) != 1 or len(metas) != 1:
+            raise ValueError(
+                f"{len(inputs)} images and {len(metas)} metas came in, expected one"
+            )
+        maps = self._forward(inputs)
+        (found,) = self.bbox_head.predict_by_feat(
+            maps["heatmap"],
+            maps["size"],
+            maps["offset"],
+            metas,
+            input_hw=tuple(inputs.shape[-2:]),
+        )
+        cells = found.pop("cells")
+        found.embeddings = self.reid_head.embed(
+            maps["embedding"], torch.zeros_like(cells), cells
+        )
+        return found
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[TrackDataSample]
+    ) -> list[TrackDataSample]:
+        """Track the next frames of a video.
+
+        Args:
+            inputs (Tensor): (1, T, 3, H, W), RGB in [0, 1].
+            data_samples (list[TrackDataSample]): One sample of T frames, in order; a
+                ``frame_id`` of 0 starts a new video.
+
+        Returns:
+            list[TrackDataSample]: The sample, each frame with ``pred_instances`` (what
+            was detected, see :meth:`predict_frame`) and ``pred_track_instances``
+            (``bboxes``, ``scores``, ``labels``, ``instances_id``).
+        """
+        if inputs.dim() != 5 or len(inputs) != 1 or len(data_samples) != 1:
+            raise ValueError(
+                f"inputs of shape {tuple(inputs.shape)} with {len(data_samples)} "
+                "samples: a tracker follows one video at a time, expected "
+                "(1, T, 3, H, W) and one TrackDataSample"
+            )
+        if self.tracker is None:
+            raise RuntimeError(
+                "the model was built without a tracker: set model.tracker"
+            )
+        for image, frame in zip(inputs[0], data_samples[0], strict=True):
+            image = image[None]
+            frame.pred_instances = self.predict_frame(image, frame.metainfo)
+            frame.pred_track_instances = self.tracker.track(
+                model=self,
+                img=image,
+                data_sample=frame,
+                data_preprocessor=self.data_preprocessor,
+                rescale=True,
+            )
+        return data_samples
+
+
+def _fill_in_training_parts(model: FairMOT, state_dict: dict, *_) -> None:
+    """Let a checkpoint differ in what only training needs, and in nothing else.
+
+    Published weights carry no classifier, one trained on other data does not fit, and
+    a model for tracking has none: in each case the model keeps its own.
+
+    Raises:
+        ValueError: If not a single tensor of the backbone fits.
+    """
+    own = model.state_dict()
+    backbone = [key for key in own if key.startswith("backbone.")]
+    given = {key: value.shape for key, value in state_dict.items()}
+    if backbone and not any(given.get(key) == own[key].shape for key in backbone):
+        raise ValueError(
+            "checkpoint of another architecture: none of its tensors fits the "
+            f"{len(backbone)} of {type(model.backbone).__name__}; it holds "
+            f"{', '.join(list(given)[:3])}, ... A checkpoint of the published code is "
+            "converted by tools/model_converters/fairmot2mm.py"
+        )
+    for prefix in TRAINING_ONLY:
+        expected = {k: v for k, v in own.items() if k.startswith(prefix)}
+        found = {k: v for k, v in given.items() if k.startswith(prefix)}
+        if found == {k: v.shape for k, v in expected.items()}:
+            continue
+        if found and expected:
+            print_log(
+                f"{prefix}* of the checkpoint has other shapes ("
+                + ", ".join(str(tuple(shape)) for shape in found.values())
+                + "), the model keeps its own",
+                logger="current",
+            )
+        for key in found:
+            del state_dict[key]
+        state_dict.update(expected)

@@ -1,0 +1,153 @@
+from collections.abc import Sequence
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from fairmot_mm.registry import MODELS
+
+from ..layers.bilinear import BilinearUpsample
+
+
+class IDAUp(BaseModule):
+    """Iterative deep aggregation upwards: coarse maps are joined to fine ones.
+
+    Args:
+        in_channels (Sequence[int]): Channels of the maps, finest first.
+        out_channels (int): Channels of every joined map.
+        factors (Sequence[int]): Upsampling factor of each map after the first.
+        conv_cfg (dict): 3x3 convolution layer.
+        norm_cfg (dict): Normalisation layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        factors: Sequence[int],
+        conv_cfg: dict,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+
+        def conv(channels: int) -> ConvModule:
+            return ConvModule(
+                channels,
+                out_channels,
+                3,
+                padding=1,
+                bias=True,
+                conv_cfg=conv_cfg,
+                norm_cfg=norm_cfg,
+            )
+
+        self.projections = nn.ModuleList(conv(c) for c in in_channels[1:])
+        self.upsamples = nn.ModuleList(
+            BilinearUpsample(out_channels, factor) for factor in factors
+        )
+        self.nodes = nn.ModuleList(conv(out_channels) for _ in factors)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Join each map to the finer one before it.
+
+        Args:
+            maps (Sequence[Tensor]): (N, C_i, H_i, W_i), finest first; the first
+                already has ``out_channels``.
+
+        Returns:
+            list[Tensor]: The joined maps, all of the size of the first, one less
+            than were given; the last has seen every map.
+        """
+        out = []
+        finer = maps[0]
+        stages = zip(
+            maps[1:], self.projections, self.upsamples, self.nodes, strict=True
+        )
+        for coarse, projection, upsample, node in stages:
+            finer = node(upsample(projection(coarse)) + finer)
+            out.append(finer)
+        return out
+
+
+@MODELS.register_module()
+class DLANeck(BaseModule):
+    """DLAUp and IDAUp: the maps of :class:`DLANet` joined to one stride-4 map.
+
+    Published with CenterNet (Zhou et al., arXiv:1904.07850, appendix A) and FairMOT
+    (Zhang et al., arXiv:2004.01888, figure 2). Takes the maps of all six levels of the
+    backbone or just those from ``start_level`` on.
+
+    Args:
+        in_channels (Sequence[int]): Channels of the levels that come in.
+        start_level (int): Level of the output map (2: stride 4).
+        end_level (int): The final aggregation joins the levels before this one.
+        use_dcn (bool): Whether convolutions are deformable; plain ones otherwise.
+        norm_cfg (dict | None): Normalisation layer.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (16, 32, 64, 128, 256, 512),
+        start_level: int = 2,
+        end_level: int = 5,
+        use_dcn: bool = True,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not 0 <= start_level < end_level - 1 < len(in_channels):
+            raise ValueError(
+                f"{start_level=}, {end_level=}: at least two of the "
+                f"{len(in_channels)} levels must lie between them"
+            )
+        self.start_level = start_level
+        self.num_inputs = len(in_channels)
+        self.final_maps = end_level - start_level
+        channels = list(in_channels[start_level:])
+        self.out_channels = channels[0]
+        layers = dict(
+            conv_cfg=dict(type="fairmot_mm.DCNv2" if use_dcn else "Conv2d"),
+            norm_cfg=norm_cfg or dict(type="BN"),
+        )
+
+        # DLAUp works from the coarsest map upwards; every step brings all maps from
+        # there down to the size and width of the next finer one.
+        self.dla_up = nn.ModuleList()
+        current = channels.copy()
+        for i in reversed(range(len(channels) - 1)):
+            depth = len(channels) - 1 - i
+            self.dla_up.append(IDAUp(current[i:], channels[i], (2,) * depth, **layers))
+            current[i + 1 :] = [channels[i]] * depth
+        self.ida_up = IDAUp(
+            channels[: self.final_maps],
+            self.out_channels,
+            [2**i for i in range(1, self.final_maps)],
+            **layers,
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
+        """Join the backbone's maps.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps (N, C_i, H / 2^i, W / 2^i), finest first:
+                one per entry of ``in_channels``, or those from ``start_level`` on.
+
+        Returns:
+            tuple[Tensor]: One map (N, C_start, H / 2^start, W / 2^start).
+        """
+        expected = self.num_inputs - self.start_level
+        if len(inputs) not in (self.num_inputs, expected):
+            raise ValueError(
+                f"{len(inputs)} maps came in, the neck was built for "
+                f"{self.num_inputs} (or the last {expected}): compare the backbone's "
+                "out_indices with the neck's in_channels"
+            )
+        maps = list(inputs[-expected:])
+        finest = [maps[-1]]
+        for i, aggregate in zip(
+            reversed(range(len(maps) - 1)), self.dla_up, strict=True
+        ):
+            maps[i + 1 :] = aggregate(maps[i:])
+            finest.insert(0, maps[-1])
+        return (self.ida_up(finest[: self.final_maps])[-1],)

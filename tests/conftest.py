@@ -1,0 +1,121 @@
+"""What tests of every folder share."""
+
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+import fairmot_mm  # noqa: F401  (registers the components)
+from fairmot_mm.datasets.synthetic import make_sequence
+
+DATA = Path(__file__).parent / "data"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def scope() -> None:
+    """Components are named as in the plugin's own configs."""
+    init_default_scope("fairmot_mm")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, np.ndarray]]:
+    """Numbers of the published implementation, by file name."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        for folder in (DATA, SHARED / "goldens"):
+            if (folder / name).is_file():
+                with np.load(folder / name) as file:
+                    return dict(file)
+        pytest.skip(f"{name} is too large for the repository and not beside it")
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def real_sequence() -> Path:
+    """Eight annotated frames of MOT17."""
+    folder = SHARED / "data/MOT17-mini/MOT17-04-FRCNN"
+    if not folder.is_dir():
+        pytest.skip("the frames of MOT17 may not be copied into the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three short sequences of 6, 5 and 4 frames."""
+    root = tmp_path_factory.mktemp("synthetic")
+    for i, frames in enumerate((6, 5, 4)):
+        make_sequence(
+            root,
+            f"SYN-{i:02d}",
+            num_frames=frames,
+            num_people=4,
+            size=(192, 128),
+            seed=i,
+        )
+    return root
+
+
+def seeded(name: str, shape: tuple[int, ...]) -> Tensor:
+    """The goldens' weights: a function of a tensor's published name and shape."""
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.long)
+    if name.endswith("running_var"):
+        values = rng.uniform(0.5, 1.5, shape)
+    elif name.endswith("running_mean"):
+        values = rng.normal(0, 0.1, shape)
+    elif len(shape) == 1 and name.endswith("weight"):
+        values = rng.uniform(0.8, 1.2, shape)
+    elif len(shape) == 1:
+        values = rng.normal(0, 0.05, shape)
+    else:
+        values = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        if "conv_offset_mask" in name:
+            values = values * 0.5
+    return torch.from_numpy(values.astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def published_state() -> Callable[..., dict[str, Tensor]]:
+    """A DLA-34 checkpoint under its published names, as a golden was made with."""
+    shapes = json.loads((DATA / "checkpoint_keys_dla_34.json").read_text())
+
+    def build(numbers: dict, num_ids: int | None = None) -> dict[str, Tensor]:
+        state = {name: seeded(name, tuple(shape)) for name, shape in shapes.items()}
+        for key, value in numbers.items():
+            if key.startswith("bn/"):
+                state[key.removeprefix("bn/")] = torch.from_numpy(value)
+        if num_ids is not None:
+            for name, shape in (("weight", (num_ids, 128)), ("bias", (num_ids,))):
+                state[f"classifier.{name}"] = seeded(f"classifier.{name}", shape)
+        return state
+
+    return build
+
+
+@pytest.fixture
+def model_cfg() -> dict:
+    """FairMOT with DLA-34, as in the configs."""
+    return dict(
+        type="FairMOT",
+        data_preprocessor=dict(
+            type="mmdet.TrackDataPreprocessor",
+            bgr_to_rgb=True,
+            mean=[0.0, 0.0, 0.0],
+            std=[255.0, 255.0, 255.0],
+            use_det_processor=True,
+        ),
+        backbone=dict(type="DLANet"),
+        neck=dict(type="DLANeck"),
+        bbox_head=dict(type="FairMOTHead", in_channels=64),
+        reid_head=dict(type="EmbeddingHead", in_channels=64),
+        tracker=dict(type="JDETracker"),
+    )

@@ -1,0 +1,106 @@
+import math
+
+import pytest
+import torch
+
+from fairmot_mm.models import EmbeddingHead
+
+
+def golden_head(numbers) -> EmbeddingHead:
+    head = EmbeddingHead(8, embed_dims=32, num_ids=50)
+    head.classifier.weight.data = torch.from_numpy(numbers["classifier_weight"])
+    head.classifier.bias.data = torch.from_numpy(numbers["classifier_bias"])
+    return head
+
+
+def test_loss_and_gradients_equal_the_published_ones(golden):
+    numbers = golden("loss.npz")
+    cells = golden("targets.npz")
+    head = golden_head(numbers)
+    embedding = torch.from_numpy(numbers["out_id"]).requires_grad_()
+    counts = [len(numbers[f"boxes{i}"]) for i in range(3)]
+    image = torch.repeat_interleave(torch.tensor(counts))
+    cell, identities = (
+        torch.cat(
+            [torch.from_numpy(source[f"{key}{i}"][:n]) for i, n in enumerate(counts)]
+        )
+        for source, key in ((cells, "ind"), (numbers, "ids"))
+    )
+    loss = head.loss(embedding, image, cell, identities)["loss_id"]
+    assert head.scale == pytest.approx(float(numbers["emb_scale"]))
+    assert loss.item() == pytest.approx(float(numbers["id_loss"]), rel=1e-5)
+    (loss * 0.5 * math.exp(1.05)).backward()
+    for given, key in (
+        (embedding.grad, "grad_id"),
+        (head.classifier.weight.grad, "grad_classifier_weight"),
+    ):
+        expected = torch.from_numpy(numbers[key])
+        assert (given - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_objects_without_identity_have_no_part():
+    head = EmbeddingHead(8, embed_dims=4, num_ids=5)
+    embedding = torch.randn(1, 4, 3, 3)
+    image, cell = torch.zeros(3).long(), torch.tensor([0, 4, 8])
+    ids = torch.tensor([2, -1, 0])
+    loss = head.loss(embedding, image, cell, ids)
+    without = head.loss(embedding, image[::2], cell[::2], ids[::2])
+    assert loss["loss_id"] == without["loss_id"]
+
+
+@pytest.mark.parametrize("kind", ["ce", "focal"])
+@pytest.mark.parametrize("ids", [[-1, -1], []])
+def test_a_batch_without_identities_loses_nothing(kind, ids):
+    head = EmbeddingHead(8, embed_dims=4, num_ids=5, loss=kind)
+    embedding = head([torch.randn(1, 8, 3, 3)])
+    ids = torch.tensor(ids).long()
+    loss = head.loss(embedding, torch.zeros_like(ids), torch.zeros_like(ids), ids)
+    assert loss["loss_id"] == 0
+    loss["loss_id"].backward()
+    assert all(p.grad.abs().sum() == 0 for p in head.parameters())
+
+
+def test_focal_loss_by_hand():
+    head = EmbeddingHead(8, embed_dims=4, num_ids=3, loss="focal", loss_weight=2.0)
+    assert head.classifier.bias[0].item() == pytest.approx(-math.log(99), rel=1e-5)
+    embedding = torch.randn(1, 4, 2, 2)
+    ids = torch.tensor([1])
+    loss = head.loss(embedding, torch.tensor([0]), torch.tensor([3]), ids)["loss_id"]
+    unit = embedding[0, :, 1, 1] / embedding[0, :, 1, 1].norm()
+    p = head.classifier(head.scale * unit).sigmoid()
+    terms = 0.75 * p**2 * -torch.log(1 - p)
+    terms[1] = 0.25 * (1 - p[1]) ** 2 * -torch.log(p[1])
+    assert loss.item() == pytest.approx(2 * terms.sum().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [5, -2])
+def test_an_identity_out_of_range_is_named(wrong):
+    head = EmbeddingHead(8, embed_dims=4, num_ids=5)
+    zero = torch.zeros(1).long()
+    with pytest.raises(ValueError, match=f"identity {wrong} .*num_ids"):
+        head.loss(torch.randn(1, 4, 2, 2), zero, zero, torch.tensor([wrong]))
+
+
+@pytest.mark.parametrize("num_ids", ["auto", None])
+def test_without_a_number_there_is_no_classifier(num_ids):
+    head = EmbeddingHead(8, num_ids=num_ids)
+    assert head.classifier is None
+    zero = torch.zeros(1).long()
+    with pytest.raises(RuntimeError, match="num_ids"):
+        head.loss(torch.randn(1, 128, 2, 2), zero, zero, zero)
+
+
+@pytest.mark.parametrize("arguments", [dict(num_ids=0), dict(loss="triplet")])
+def test_wrong_arguments_are_named(arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        EmbeddingHead(8, **arguments)
+
+
+def test_embeddings_have_length_one():
+    head = EmbeddingHead(8, embed_dims=4)
+    embedding = torch.randn(2, 4, 3, 3)
+    image, cell = torch.tensor([0, 1]), torch.tensor([7, 2])
+    found = head.embed(embedding, image, cell)
+    assert torch.allclose(found.norm(dim=1), torch.ones(2))
+    expected = embedding[0, :, 2, 1] / embedding[0, :, 2, 1].norm()
+    assert torch.allclose(found[0], expected)
