@@ -1,0 +1,51 @@
+"""Costs between tracks and detections, and their assignment."""
+
+import lap
+import numpy as np
+
+
+def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine distance (N, M), at least 0, of embeddings (N, D) and (M, D).
+
+    Embeddings of no length (D = 0) say nothing and are all at distance 0.
+    """
+    if first.shape[1] == 0:
+        return np.zeros((len(first), len(second)))
+    first, second = (
+        e / np.linalg.norm(e, axis=1, keepdims=True)
+        for e in (first.astype(float), second.astype(float))
+    )
+    return np.maximum(1 - first @ second.T, 0)
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4).
+
+    Corners count as pixels of the box, so a box is one wider than ``x2 - x1``: the
+    published tracker measures with this convention of older detectors.
+    """
+    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    intersection = np.clip(bottom_right - top_left + 1, 0, None).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2] + 1).prod(-1) for boxes in (first, second)]
+    return intersection / (areas[0][:, None] + areas[1][None] - intersection)
+
+
+def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cheapest assignment in which a pair may cost no more than ``limit``.
+
+    Args:
+        costs (np.ndarray): (N, M), infinite where a pair is impossible.
+        limit (float): What leaving a row and a column unmatched costs together.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Matched rows, ascending, and their columns.
+    """
+    if costs.size == 0:
+        return np.empty(0, int), np.empty(0, int)
+    # Nothing above the limit is ever chosen; a finite stand-in keeps infinities out of
+    # the solver's sums.
+    costs = np.where(costs > limit, 2 * limit + 1, costs)
+    _, columns, _ = lap.lapjv(costs, extend_cost=True, cost_limit=limit)
+    rows = np.flatnonzero(columns >= 0)
+    return rows, columns[rows]

@@ -1,0 +1,75 @@
+import numpy as np
+
+# 0.95 quantile of the chi-square distribution with 4 degrees of freedom.
+GATE = 9.4877
+
+# Standard deviations relative to a box's height (Wojke et al., DeepSORT, section 2.1),
+# but for the aspect ratio, which has absolute ones.
+_POSITION, _VELOCITY = 1 / 20, 1 / 160
+
+
+class KalmanFilter:
+    """Constant-velocity Kalman filter over many boxes at once.
+
+    The state of a box is (x, y, a, h, vx, vy, va, vh): centre in pixels, aspect ratio
+    width / height, height in pixels, and their change per frame. (x, y, a, h) is
+    observed. Means are arrays (N, 8), covariances (N, 8, 8), measurements (N, 4).
+    """
+
+    def __init__(self) -> None:
+        self._motion = np.eye(8) + np.eye(8, k=4)
+
+    @staticmethod
+    def _variances(
+        height: np.ndarray,
+        position: float,
+        aspect: float,
+        velocity: float,
+        drift: float,
+    ) -> np.ndarray:
+        """Variances (N, 8), position and velocity given in units of the height."""
+        deviation = np.empty((len(height), 8))
+        deviation[:, :4] = position * height[:, None]
+        deviation[:, 4:] = velocity * height[:, None]
+        deviation[:, 2] = aspect
+        deviation[:, 6] = drift
+        return np.square(deviation)
+
+    def initiate(self, measurements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Start states at rest from measurements (M, 4)."""
+        means = np.concatenate((measurements, np.zeros_like(measurements)), axis=1)
+        variances = self._variances(
+            measurements[:, 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5
+        )
+        return means, variances[:, :, None] * np.eye(8)
+
+    def predict(
+        self, means: np.ndarray, covariances: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move states on by one frame."""
+        noise = self._variances(means[:, 3], _POSITION, 1e-2, _VELOCITY, 1e-5)
+        covariances = self._motion @ covariances @ self._motion.T
+        return means @ self._motion.T, covariances + noise[:, :, None] * np.eye(8)
+
+    def _innovation(self, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+        """Covariances (N, 4, 4) of what would be measured."""
+        noise = self._variances(means[:, 3], _POSITION, 1e-1, 0, 0)[:, :4]
+        return covariances[:, :4, :4] + noise[:, :, None] * np.eye(4)
+
+    def update(
+        self, means: np.ndarray, covariances: np.ndarray, measurements: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Correct N states by their N measurements (N, 4)."""
+        innovation = self._innovation(means, covariances)
+        gain = np.linalg.solve(innovation, covariances[:, :4]).transpose(0, 2, 1)
+        surprise = (measurements - means[:, :4])[:, :, None]
+        means = means + (gain @ surprise)[:, :, 0]
+        return means, covariances - gain @ innovation @ gain.transpose(0, 2, 1)
+
+    def gating_distance(
+        self, means: np.ndarray, covariances: np.ndarray, measurements: np.ndarray
+    ) -> np.ndarray:
+        """Squared Mahalanobis distance (N, M) of N states to M measurements (M, 4)."""
+        factor = np.linalg.cholesky(self._innovation(means, covariances))
+        surprise = measurements.T[None] - means[:, :4, None]
+        return np.square(np.linalg.solve(factor, surprise)).sum(1)
