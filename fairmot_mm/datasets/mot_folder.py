@@ -1,0 +1,477 @@
+"""Folders in the MOTChallenge layout: what they hold, and whether it is sound.
+
+A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is
+ground truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in
+pixels with (x, y) the top left corner.
+"""
+
+from __future__ import annotations
+
+import configparser
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+PEDESTRIAN = 1
+NO_CLASS = -1
+
+# Past this, float64 (what the files are parsed to) skips whole numbers.
+_LARGEST_INTEGER = 2**53
+
+
+@dataclass(frozen=True)
+class MOTSequence:
+    """What ``seqinfo.ini`` says about a sequence.
+
+    Attributes:
+        root: Folder of the sequence.
+        name: Name of the sequence, also that of its result file.
+        length: Number of frames.
+        frame_rate: Frames per second.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        image_dir: Folder of the frames, relative to ``root``.
+        extension: How the names of the frames end, with the dot.
+        gt_file: Ground truth, relative to ``root``.
+    """
+
+    root: Path
+    name: str
+    length: int
+    frame_rate: float
+    width: int
+    height: int
+    image_dir: str = "img1"
+    extension: str = ".jpg"
+    gt_file: str = "gt/gt.txt"
+
+    @property
+    def gt_path(self) -> Path:
+        """The ground truth file, which a test sequence does not have."""
+        return self.root / self.gt_file
+
+    def image_path(self, frame: int) -> Path:
+        """Path of a frame, counted from 1."""
+        return self.root / self.image_dir / f"{frame:06d}{self.extension}"
+
+
+@dataclass(frozen=True)
+class MOTAnnotations:
+    """Ground truth of a sequence: one row per line, sorted by (frame, id).
+
+    Attributes:
+        frames: (N,) int64, from 1.
+        ids: (N,) int64.
+        boxes: (N, 4) float64, (x, y, w, h) in pixels as written.
+        marks: (N,) int64; 0 where the benchmark does not consider the line.
+        classes: (N,) int64; -1 where the format has none (MOT15).
+        visibility: (N,) float64; 1.0 where the format has none.
+        lines: (N,) int64, line number in the file, from 1.
+    """
+
+    frames: np.ndarray
+    ids: np.ndarray
+    boxes: np.ndarray
+    marks: np.ndarray
+    classes: np.ndarray
+    visibility: np.ndarray
+    lines: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def is_mot15(self) -> bool:
+        """Whether no line has a class, as in MOT15."""
+        return bool(np.all(self.classes == NO_CLASS))
+
+    def select(self, rows: np.ndarray) -> MOTAnnotations:
+        """Keep some rows.
+
+        Args:
+            rows: (N,) mask, or (M,) indices.
+        """
+        return MOTAnnotations(
+            **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        )
+
+
+def read_sequence(root: str | Path) -> MOTSequence:
+    """Read the ``seqinfo.ini`` of a sequence folder.
+
+    Raises:
+        FileNotFoundError: There is no ``seqinfo.ini``.
+        ValueError: It is broken; the message names the line or the key.
+    """
+    root = Path(root)
+    path = root / "seqinfo.ini"
+    info = _read_ini_section(path)
+    return MOTSequence(
+        root=root,
+        name=info.get("name") or root.resolve().name,
+        length=_positive(path, info, "seqLength", int),
+        frame_rate=_positive(path, info, "frameRate", float),
+        width=_positive(path, info, "imWidth", int),
+        height=_positive(path, info, "imHeight", int),
+        image_dir=info.get("imDir") or MOTSequence.image_dir,
+        extension=info.get("imExt") or MOTSequence.extension,
+    )
+
+
+def find_sequences(
+    root: str | Path,
+    names: Iterable[str] | None = None,
+    detector: str | None = None,
+) -> list[MOTSequence]:
+    """Find the sequences of a folder.
+
+    Args:
+        root: Folder of sequence folders, or one sequence folder.
+        names: Folder names to take, in this order; all, sorted, if None.
+        detector: Keep only the folders whose names end in ``-DETECTOR``: MOT17
+            ships every sequence once for each of three detectors.
+
+    Raises:
+        FileNotFoundError: ``root`` is missing.
+        ValueError: A sequence of ``names`` is missing, two sequences bear the
+            same name, or there is none at all.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder of MOTChallenge sequences")
+    candidates = [root] if _is_sequence(root) else sorted(root.iterdir())
+    folders = {path.resolve().name: path for path in candidates if _is_sequence(path)}
+    chosen = list(folders) if names is None else list(names)
+    missing = [name for name in chosen if name not in folders]
+    if missing:
+        raise ValueError(
+            f"{root}: no sequence {', '.join(missing)}; "
+            f"there is {', '.join(folders) or 'none'}"
+        )
+    if detector is not None:
+        chosen = [name for name in chosen if name.endswith(f"-{detector}")]
+    if not chosen:
+        suffix = "" if detector is None else f" whose name ends in -{detector}"
+        raise ValueError(
+            f"{root}: no sequence{suffix} found; expected folders that hold seqinfo.ini"
+        )
+    sequences = [read_sequence(folders[name]) for name in chosen]
+    check_unique_names(sequences)
+    return sequences
+
+
+def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
+    """Refuse sequences that would share a result file.
+
+    Raises:
+        ValueError: Two sequences bear the same name.
+    """
+    roots: dict[str, Path] = {}
+    for sequence in sequences:
+        if sequence.name in roots:
+            raise ValueError(
+                f"two sequences are named {sequence.name}: {roots[sequence.name]} and "
+                f"{sequence.root}; names (in seqinfo.ini) must differ"
+            )
+        roots[sequence.name] = sequence.root
+
+
+def read_gt(sequence: MOTSequence) -> MOTAnnotations:
+    """Read and check the ground truth of a sequence.
+
+    Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
+    later), or ten without classes (MOT15: the last three are a position in the
+    world, or -1). Seven or eight columns, without class or visibility, do too.
+
+    Raises:
+        FileNotFoundError: The sequence has no ground truth.
+        ValueError: The file is empty, or ``FILE:LINE`` is not what it should be:
+            not a finite number, too few columns, a frame outside the sequence, an
+            identity twice in a frame, or a considered line (mark other than 0)
+            with an empty box or an identity below 1.
+    """
+    path = sequence.gt_path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no ground truth; sequences of a test split have none"
+        )
+    values, lines = _read_table(path, min_columns=7)
+    if not len(values):
+        raise ValueError(f"{path}: empty ground truth; expected a line per box")
+    columns = values.shape[1]
+    # From ten columns on, column 8 is no class but a position in the world.
+    has_classes = columns in (8, 9)
+    integers = {0: "frame", 1: "id", 6: "mark"} | ({7: "class"} if has_classes else {})
+    values, lines = _check_keys(path, values, lines, integers, sequence.length)
+
+    classes = values[:, 7] if has_classes else np.full(len(values), NO_CLASS)
+    visibility = np.ones(len(values))
+    if columns == 9:
+        visibility = np.where(classes != NO_CLASS, values[:, 8], 1.0)
+    annotations = MOTAnnotations(
+        frames=values[:, 0].astype(np.int64),
+        ids=values[:, 1].astype(np.int64),
+        boxes=values[:, 2:6],
+        marks=values[:, 6].astype(np.int64),
+        classes=classes.astype(np.int64),
+        visibility=visibility,
+        lines=lines,
+    )
+    considered = annotations.marks != 0
+    _refuse(
+        path,
+        lines,
+        considered & (annotations.ids < 1),
+        lambda i: f"id {annotations.ids[i]} of a considered box, expected 1 or more",
+    )
+    _refuse(
+        path,
+        lines,
+        considered & np.any(annotations.boxes[:, 2:] <= 0, axis=1),
+        lambda i: (
+            "considered box of {:g} x {:g} pixels, expected width and height "
+            "above 0".format(*annotations.boxes[i, 2:])
+        ),
+    )
+    return annotations
+
+
+def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
+    """Which lines the benchmark scores: considered, and pedestrians.
+
+    Returns:
+        (N,) mask.
+    """
+    pedestrian = np.isin(annotations.classes, (PEDESTRIAN, NO_CLASS))
+    return (annotations.marks != 0) & pedestrian
+
+
+def write_results(path: str | Path, rows: np.ndarray) -> None:
+    """Write tracks the way the benchmark takes them, sorted by (frame, id).
+
+    Args:
+        path: File to write; its folder is created.
+        rows: (N, 7): frame (from 1), id, x, y, w, h in pixels, score.
+    """
+    path = Path(path)
+    rows = np.asarray(rows, dtype=np.float64).reshape(-1, 7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(
+        path,
+        rows[np.lexsort((rows[:, 1], rows[:, 0]))],
+        fmt="%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1",
+    )
+
+
+def read_results(path: str | Path, length: int | None = None) -> np.ndarray:
+    """Read and check a result file.
+
+    Args:
+        path: Lines of ``frame,id,x,y,w,h[,score[,...]]``; may be empty.
+        length: Frames of the sequence, if results beyond it are an error.
+
+    Returns:
+        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if
+        the file has none).
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: ``FILE:LINE`` is not what it should be: not a finite number, too
+            few columns, a frame below 1 or beyond ``length``, an identity twice in a
+            frame.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such result file")
+    values, lines = _read_table(path, min_columns=6)
+    values, _ = _check_keys(path, values, lines, {0: "frame", 1: "id"}, length)
+    if values.shape[1] == 6:
+        values = np.column_stack((values, np.ones(len(values))))
+    return values[:, :7]
+
+
+def _is_sequence(folder: Path) -> bool:
+    return (folder / "seqinfo.ini").is_file()
+
+
+def _read_ini_section(path: Path) -> configparser.SectionProxy:
+    """The ``[Sequence]`` section of a ``seqinfo.ini``."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: missing; every MOTChallenge sequence folder has one, so check "
+            "the path or restore the file from the data set"
+        )
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig", errors="replace"))
+    except configparser.MissingSectionHeaderError as error:
+        _fail(path, error.lineno, "expected the section header [Sequence] before this")
+    except configparser.ParsingError as error:
+        _fail(path, error.errors[0][0], "not understood, expected KEY=VALUE")
+    except configparser.Error as error:  # a key or a section twice
+        _fail(path, error.lineno, f"{error.message}, expected it once")
+    if not parser.has_section("Sequence"):
+        raise ValueError(
+            f"{path}: no section [Sequence], which is expected to hold all"
+        )
+    return parser["Sequence"]
+
+
+def _positive(
+    path: Path,
+    info: configparser.SectionProxy,
+    key: str,
+    number: Callable[[str], float],
+) -> float:
+    """A key of ``seqinfo.ini`` as a positive ``number`` (int or float)."""
+    expected = f"a positive {'whole ' if number is int else ''}number"
+    text = info.get(key)
+    if text is None:
+        raise ValueError(f"{path}: key {key} is missing, expected {expected}")
+    try:
+        value = number(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")
+    return value
+
+
+def _read_table(path: Path, min_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Parse a comma-separated file of finite numbers, blank lines aside.
+
+    Returns:
+        (N, C) float64 values with C of at least ``min_columns``, and (N,) int64 line
+        numbers.
+    """
+    # A byte that is no text makes its line no number, which is reported as such.
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    all_rows = text.split("\n")
+    numbers = [i for i, row in enumerate(all_rows, 1) if row.strip()]
+    rows = [all_rows[i - 1] for i in numbers]
+    lines = np.array(numbers, dtype=np.int64)
+    if not rows:
+        return np.empty((0, min_columns)), lines
+    try:
+        values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        values = None
+    if values is None or values.shape[1] < min_columns:
+        # Line by line is slow, but knows the line; it also takes what NumPy does
+        # not, such as a comma at the end.
+        values = _parse_lines(path, rows, numbers, min_columns)
+    _refuse(
+        path,
+        lines,
+        ~np.all(np.isfinite(values), axis=1),
+        lambda i: "holds NaN or infinity, expected finite numbers",
+    )
+    return values, lines
+
+
+def _parse_lines(
+    path: Path, rows: list[str], numbers: list[int], min_columns: int
+) -> np.ndarray:
+    """Parse line by line to name the first one at fault."""
+    table: list[list[float]] = []
+    for row, number in zip(rows, numbers, strict=True):
+        cells = row.strip().removesuffix(",").split(",")
+        if len(cells) < min_columns:
+            _fail(
+                path,
+                number,
+                f"{len(cells)} columns, expected at least {min_columns}, "
+                "separated by commas",
+            )
+        if table and len(cells) != len(table[0]):
+            _fail(
+                path,
+                number,
+                f"{len(cells)} columns, expected {len(table[0])} as on the first line",
+            )
+        try:
+            table.append([float(cell) for cell in cells])
+        except ValueError:
+            _fail(path, number, f"not numeric: {row.strip()!r}, expected numbers")
+    return np.array(table)
+
+
+def _check_keys(
+    path: Path,
+    values: np.ndarray,
+    lines: np.ndarray,
+    integers: dict[int, str],
+    length: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check frames and identities (columns 0 and 1), and sort by them.
+
+    Args:
+        path: File the rows come from.
+        values: (N, C) rows.
+        lines: (N,) their line numbers.
+        integers: Columns that must be whole numbers, and their names.
+        length: Frames of the sequence, or None for no upper limit.
+
+    Returns:
+        The rows and line numbers sorted by (frame, id).
+    """
+    for column, name in integers.items():
+        cells = values[:, column]
+        _refuse(
+            path,
+            lines,
+            (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
+            lambda i, name=name, cells=cells: (
+                f"{name} {cells[i]:g}, expected a whole number"
+            ),
+        )
+    frames = values[:, 0]
+    _refuse(
+        path,
+        lines,
+        frames < 1,
+        lambda i: f"frame {frames[i]:.0f}, expected 1 or more: frames count from 1",
+    )
+    if length is not None:
+        _refuse(
+            path,
+            lines,
+            frames > length,
+            lambda i: (
+                f"frame {frames[i]:.0f}, expected at most {length}, the length "
+                "of the sequence (seqLength in seqinfo.ini)"
+            ),
+        )
+    # lexsort is stable, so of two equal keys the later line comes second.
+    order = np.lexsort((values[:, 1], frames))
+    values, lines = values[order], lines[order]
+    repeated = np.zeros(len(values), dtype=bool)
+    repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
+    _refuse(
+        path,
+        lines,
+        repeated,
+        lambda i: (
+            f"id {values[i, 1]:.0f} is twice in frame {values[i, 0]:.0f}, "
+            f"expected once (first on line {lines[i - 1]})"
+        ),
+    )
+    return values, lines
+
+
+def _refuse(
+    path: Path, lines: np.ndarray, bad: np.ndarray, describe: Callable[[int], str]
+) -> None:
+    """Fail on the bad row that comes first in the file, if there is one."""
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        row = rows[np.argmin(lines[rows])]
+        _fail(path, lines[row], describe(row))
+
+
+def _fail(path: Path, line: int, what: str) -> NoReturn:
+    raise ValueError(f"{path}:{line}: {what}")

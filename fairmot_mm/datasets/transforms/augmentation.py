@@ -1,0 +1,163 @@
+import math
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+
+from fairmot_mm.registry import TRANSFORMS
+
+# What describes boxes one by one, and is kept or dropped with them.
+_BOX_KEYS = ("gt_bboxes", "gt_bboxes_labels", "gt_instances_ids", "gt_ignore_flags")
+
+
+@TRANSFORMS.register_module()
+class RandomSaturationValue(BaseTransform):
+    """Multiply saturation and value (HSV), each by its own factor.
+
+    Required Keys: ``img``, BGR uint8.
+
+    Modified Keys: ``img``.
+
+    Args:
+        fraction (float): Factors are drawn from ``1 - fraction`` to ``1 + fraction``.
+    """
+
+    def __init__(self, fraction: float = 0.5) -> None:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"{fraction=}: must be between 0 and 1")
+        self.fraction = fraction
+
+    @cache_randomness
+    def _factors(self) -> tuple[float, float]:
+        return tuple(np.random.uniform(-1, 1, 2) * self.fraction + 1)
+
+    def transform(self, results: dict) -> dict:
+        """Jitter one image."""
+        hue, *channels = cv2.split(cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV))
+        scaled = []
+        for channel, factor in zip(channels, self._factors(), strict=True):
+            # Rounded down, as published, by way of a table of all 256 values.
+            table = np.arange(256, dtype=np.float32) * np.float32(factor)
+            table = np.minimum(table, 255)
+            scaled.append(cv2.LUT(channel, table.astype(np.uint8)))
+        results["img"] = cv2.cvtColor(cv2.merge([hue, *scaled]), cv2.COLOR_HSV2BGR)
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(fraction={self.fraction})"
+
+
+def warp_boxes(
+    boxes: np.ndarray, matrix: np.ndarray, degrees: float, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Warp boxes with their image and drop those that are lost.
+
+    The upright hull of a rotated box is too large, so it is shrunk by the square root
+    of the greater of sine and cosine. A box is lost if it lies outside the image, has a
+    side of at most 4 pixels, less than a tenth of its area or an aspect ratio of at
+    least 10.
+
+    Args:
+        boxes (np.ndarray): (N, 4) xyxy in pixels.
+        matrix (np.ndarray): (3, 3) affine matrix.
+        degrees (float): Its rotation.
+        size (tuple[int, int]): Width and height of the image.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Rows that are kept, ascending, and their boxes
+        (K, 4), which may reach outside the image.
+    """
+    corners = np.ones((len(boxes), 4, 3))
+    corners[:, :, :2] = boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
+    corners = (corners @ matrix.T)[:, :, :2]
+    low, high = corners.min(1), corners.max(1)
+    radians = math.radians(degrees)
+    reduction = max(abs(math.sin(radians)), abs(math.cos(radians))) ** 0.5
+    middle, half = (low + high) / 2, (high - low) * reduction / 2
+    warped = np.concatenate((middle - half, middle + half), axis=1)
+
+    before = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    sides = warped[:, 2:] - warped[:, :2]
+    tiny = 1e-16
+    aspect = np.max(sides / (sides[:, ::-1] + tiny), axis=1, initial=0)
+    kept = (sides > 4).all(1) & (aspect < 10)
+    kept &= sides.prod(1) / (before + tiny) > 0.1
+    warped = warped.astype(boxes.dtype)
+    kept &= (warped[:, :2] < size).all(1) & (warped[:, 2:] > 0).all(1)
+    rows = np.flatnonzero(kept)
+    return rows, warped[rows]
+
+
+@TRANSFORMS.register_module()
+class RandomBoxAffine(BaseTransform):
+    """Rotate, scale, shift and shear an image and its boxes, as FairMOT is trained.
+
+    Unlike MMDetection's ``RandomAffine``, boxes may go on reaching outside the image
+    and keep their identities.
+
+    Required Keys: ``img``; optional ``gt_bboxes``, ``gt_bboxes_labels``,
+    ``gt_instances_ids``, ``gt_ignore_flags``.
+
+    Modified Keys: the same.
+
+    Args:
+        degrees (tuple[float, float]): Range of the rotation.
+        translate (tuple[float, float]): Greatest shift to the right and down, as share
+            of the image's height and width respectively (in this order, as published).
+        scale (tuple[float, float]): Range of the factor.
+        shear (tuple[float, float]): Range of the shear in degrees.
+        pad_value (float): Grey of what comes into the image.
+    """
+
+    def __init__(
+        self,
+        degrees: tuple[float, float] = (-5, 5),
+        translate: tuple[float, float] = (0.1, 0.1),
+        scale: tuple[float, float] = (0.5, 1.2),
+        shear: tuple[float, float] = (-2, 2),
+        pad_value: float = 127.5,
+    ) -> None:
+        self.degrees = degrees
+        self.translate = translate
+        self.scale = scale
+        self.shear = shear
+        self.pad_value = pad_value
+
+    @cache_randomness
+    def _draw(self, width: int, height: int) -> tuple[np.ndarray, float]:
+        """Draw a matrix (3, 3) and its rotation in degrees."""
+        degrees = np.random.uniform(*self.degrees)
+        turn, shift, shear = np.eye(3), np.eye(3), np.eye(3)
+        turn[:2] = cv2.getRotationMatrix2D(
+            (width / 2, height / 2), degrees, np.random.uniform(*self.scale)
+        )
+        shift[:2, 2] = np.random.uniform(-1, 1, 2) * self.translate * (height, width)
+        shear[0, 1], shear[1, 0] = np.tan(np.radians(np.random.uniform(*self.shear, 2)))
+        return shear @ shift @ turn, degrees
+
+    def transform(self, results: dict) -> dict:
+        """Warp one image and its boxes."""
+        height, width = results["img"].shape[:2]
+        matrix, degrees = self._draw(width, height)
+        results["img"] = cv2.warpAffine(
+            results["img"],
+            matrix[:2],
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderValue=(self.pad_value,) * 3,
+        )
+        if "gt_bboxes" in results:
+            boxes = results["gt_bboxes"].numpy()
+            rows, warped = warp_boxes(boxes, matrix, degrees, (width, height))
+            for key in _BOX_KEYS:
+                if key in results:
+                    results[key] = results[key][rows]
+            results["gt_bboxes"].tensor = results["gt_bboxes"].tensor.new_tensor(warped)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(degrees={self.degrees}, "
+            f"translate={self.translate}, scale={self.scale}, shear={self.shear})"
+        )

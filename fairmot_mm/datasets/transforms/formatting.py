@@ -1,0 +1,18 @@
+from typing import ClassVar
+
+from mmdet.datasets.transforms import PackDetInputs
+
+from fairmot_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PackTrackTrainInputs(PackDetInputs):
+    """``PackDetInputs`` with identities, as ``gt_instances.instances_ids``.
+
+    Required Keys: ``img``, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_instances_ids``.
+    """
+
+    mapping_table: ClassVar = {
+        **PackDetInputs.mapping_table,
+        "gt_instances_ids": "instances_ids",
+    }

@@ -1,0 +1,488 @@
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.config import Config
+
+from fairmot_mm.datasets.mot_dataset import (
+    MOTFrameDataset,
+    MOTVideoDataset,
+    half_range,
+)
+from fairmot_mm.datasets.mot_folder import MOTSequence
+from fairmot_mm.registry import DATASETS
+
+DATA_CONFIG = Path(__file__).parents[2] / "configs/_base_/mot_folder_data.py"
+NETWORK_INPUT = (96, 64)
+
+# Four frames of 64 x 48 pixels; nothing is on the second.
+MOT17 = """\
+1,3,5,6,20,30,1,1,1.0
+1,9,-4.5,2,10,20,1,1,0.25
+1,4,30,6,12,12,1,3,0.8
+1,5,1,1,8,8,0,1,1.0
+3,9,0,2,10,20,1,1,0.125
+3,7,2,2,5,9,1,7,1
+4,3,6,6.5,20,30,1,1,0.9
+"""
+MOT15 = """\
+1,3,5,6,20,30,1,-1,-1,-1
+1,9,-4.5,2,10,20,0,-1,-1,-1
+4,3,6,6.5,20,30,1,4.2,-7.1,0
+"""
+
+
+def make_sequence(
+    root: Path, name: str = "SEQ", gt: str | None = MOT17, frames: int = 4
+) -> Path:
+    folder = root / name
+    (folder / "img1").mkdir(parents=True)
+    for frame in range(1, frames + 1):
+        image = np.full((48, 64, 3), 20 * frame, np.uint8)
+        assert cv2.imwrite(str(folder / "img1" / f"{frame:06d}.jpg"), image)
+    if gt is not None:
+        (folder / "gt").mkdir()
+        (folder / "gt/gt.txt").write_text(gt)
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={name}\nimDir=img1\nframeRate=25\nseqLength={frames}\n"
+        "imWidth=64\nimHeight=48\nimExt=.jpg\n"
+    )
+    return folder
+
+
+def pipeline(name: str) -> list[dict]:
+    """A pipeline of the configs with a small network input."""
+    transforms = Config.fromfile(DATA_CONFIG)[name]
+    parts = transforms + transforms[0].get("transforms", [])
+    (letterbox,) = (part for part in parts if part["type"] == "Letterbox")
+    letterbox["size"] = NETWORK_INPUT
+    return transforms
+
+
+def boxes_of(record: dict) -> list[list[float]]:
+    assert isinstance(record["gt_bboxes"], HorizontalBoxes)
+    assert record["gt_bboxes"].tensor.dtype == torch.float32
+    assert record["gt_bboxes_labels"].dtype == np.int64
+    assert record["gt_instances_ids"].dtype == np.int64
+    return record["gt_bboxes"].tensor.tolist()
+
+
+def summary(dataset: MOTFrameDataset) -> list[tuple]:
+    """Frame, boxes, labels and identities of each record."""
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return [
+        (
+            int(Path(record["img_path"]).stem),
+            boxes_of(record),
+            record["gt_bboxes_labels"].tolist(),
+            record["gt_instances_ids"].tolist(),
+        )
+        for record in records
+    ]
+
+
+def test_mot17_lines_become_records(tmp_path):
+    root = make_sequence(tmp_path)
+    dataset = MOTFrameDataset(str(tmp_path))
+    assert summary(dataset) == [
+        (1, [[5, 6, 25, 36], [-4.5, 2, 5.5, 22]], [0, 0], [0, 1]),
+        (2, [], [], []),
+        (3, [[0, 2, 10, 22]], [0], [1]),
+        (4, [[6, 6.5, 26, 36.5]], [0], [0]),
+    ]
+    assert dataset.num_ids == 2
+    assert dataset.get_data_info(2)["img_path"] == str(root / "img1/000003.jpg")
+    assert [dataset.get_data_info(i)["img_id"] for i in range(4)] == [0, 1, 2, 3]
+
+
+def test_mot15_lines_become_records(tmp_path):
+    make_sequence(tmp_path, gt=MOT15)
+    dataset = MOTFrameDataset(str(tmp_path))
+    assert summary(dataset) == [
+        (1, [[5, 6, 25, 36]], [0], [0]),
+        (2, [], [], []),
+        (3, [], [], []),
+        (4, [[6, 6.5, 26, 36.5]], [0], [0]),
+    ]
+    assert dataset.num_ids == 1
+
+
+def test_mot15_has_pedestrians_only(tmp_path):
+    make_sequence(tmp_path, gt=MOT15)
+    both = MOTFrameDataset(str(tmp_path), metainfo=dict(classes=("car", "pedestrian")))
+    assert [labels for _, _, labels, _ in summary(both)] == [[1], [], [], [1]]
+    with pytest.raises(ValueError, match="empty ground truth"):
+        MOTFrameDataset(str(tmp_path), metainfo=dict(classes=("car",)))
+
+
+def test_labels_follow_the_order_of_the_classes(tmp_path):
+    make_sequence(tmp_path)
+    classes = ("static_person", "car", "pedestrian")
+    dataset = MOTFrameDataset(str(tmp_path), metainfo=dict(classes=classes))
+    # Identities 3, 4, 7 and 9 of the file.
+    assert [(f, labels, ids) for f, _, labels, ids in summary(dataset)] == [
+        (1, [2, 1, 2], [0, 1, 3]),
+        (2, [], []),
+        (3, [0, 2], [2, 3]),
+        (4, [2], [0]),
+    ]
+    assert dataset.num_ids == 4
+    assert dataset.metainfo["classes"] == classes
+
+
+@pytest.mark.parametrize(
+    ("least", "boxes_per_frame", "num_ids"),
+    [(0.125, [2, 0, 1, 1], 2), (0.25, [2, 0, 0, 1], 2), (0.26, [1, 0, 0, 1], 1)],
+)
+def test_what_is_hardly_visible_is_left_out(tmp_path, least, boxes_per_frame, num_ids):
+    make_sequence(tmp_path)
+    dataset = MOTFrameDataset(str(tmp_path), min_visibility=least)
+    assert [len(boxes) for _, boxes, _, _ in summary(dataset)] == boxes_per_frame
+    assert dataset.num_ids == num_ids
+
+
+def test_halves(tmp_path):
+    make_sequence(tmp_path)
+    first = MOTFrameDataset(str(tmp_path), half="first")
+    second = MOTFrameDataset(str(tmp_path), half="second")
+    whole = MOTFrameDataset(str(tmp_path))
+    # Both halves hold the identities 3 and 9, so the numbers are those of the whole.
+    assert summary(first) + summary(second) == summary(whole)
+    assert [frame for frame, *_ in summary(first)] == [1, 2]
+    assert [frame for frame, *_ in summary(second)] == [3, 4]
+
+
+def test_identities_of_the_other_half_are_not_counted(tmp_path):
+    gt = MOT17 + "4,20,1,1,9,9,1,1,1\n2,1,1,1,9,9,1,1,1\n"
+    make_sequence(tmp_path, gt=gt)
+    first = MOTFrameDataset(str(tmp_path), half="first")
+    second = MOTFrameDataset(str(tmp_path), half="second")
+    # 1, 3, 9 and 3, 9, 20.
+    assert [ids for *_, ids in summary(first)] == [[1, 2], [0]]
+    assert [ids for *_, ids in summary(second)] == [[1], [0, 2]]
+    assert (first.num_ids, second.num_ids) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("length", "half", "expected"),
+    [
+        (7, None, (1, 7)),
+        (7, "first", (1, 3)),
+        (7, "second", (4, 7)),
+        (8, "first", (1, 4)),
+        (8, "second", (5, 8)),
+        (1, None, (1, 1)),
+        (1, "second", (1, 1)),
+    ],
+)
+def test_half_range(length, half, expected):
+    assert half_range(MOTSequence("SEQ", "SEQ", length, 30, 8, 8), half) == expected
+
+
+def test_impossible_halves():
+    short = MOTSequence("FOLDER", "SEQ", 1, 30, 8, 8)
+    with pytest.raises(ValueError, match=r"FOLDER: the first half .* of 1 is empty"):
+        half_range(short, "first")
+    with pytest.raises(ValueError, match="half='third': choose 'first', 'second' or"):
+        half_range(short, "third")
+
+
+def test_identities_are_numbered_over_sequences(tmp_path):
+    for name in ("A", "B", "C"):
+        make_sequence(tmp_path, name)
+    dataset = MOTFrameDataset(str(tmp_path))
+    assert dataset.num_ids == 6
+    assert [ids for *_, ids in summary(dataset)] == [
+        *([0, 1], [], [1], [0]),
+        *([2, 3], [], [3], [2]),
+        *([4, 5], [], [5], [4]),
+    ]
+
+
+def test_sequences_by_name_and_by_detector(tmp_path):
+    for name in ("M-01-DPM", "M-01-SDP", "M-02-SDP"):
+        make_sequence(tmp_path, name)
+
+    def folders(**kwargs) -> list[str]:
+        dataset = MOTFrameDataset(str(tmp_path), **kwargs)
+        records = [dataset.get_data_info(i) for i in range(len(dataset))]
+        names = [Path(record["img_path"]).parents[1].name for record in records]
+        assert all(names.count(name) == 4 for name in names)
+        return list(dict.fromkeys(names))
+
+    assert folders() == ["M-01-DPM", "M-01-SDP", "M-02-SDP"]
+    assert folders(detector="SDP") == ["M-01-SDP", "M-02-SDP"]
+    assert folders(sequences=["M-02-SDP", "M-01-DPM"]) == ["M-02-SDP", "M-01-DPM"]
+    with pytest.raises(ValueError, match=r"no sequence M-09; there is M-01-DPM, M-01"):
+        MOTFrameDataset(str(tmp_path), sequences=["M-09"])
+    with pytest.raises(ValueError, match="whose name ends in -FRCNN"):
+        MOTFrameDataset(str(tmp_path), detector="FRCNN")
+
+
+@pytest.mark.parametrize("source", ["real_sequence", "synthetic"])
+def test_records_equal_the_lines_of_the_files(request, source):
+    root = request.getfixturevalue(source)
+    dataset = MOTFrameDataset(str(root))
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    by_image = {}
+    for record in records:
+        assert Path(record["img_path"]).is_file()
+        rows = zip(boxes_of(record), record["gt_instances_ids"].tolist(), strict=True)
+        by_image[record["img_path"]] = sorted(rows)
+
+    expected, identities = {path: [] for path in by_image}, {}
+    for gt in sorted(root.rglob("gt.txt")):
+        folder = gt.parents[1]
+        rows = [list(map(float, row)) for row in csv.reader(gt.open())]
+        rows = [row for row in rows if row[6] != 0 and row[7] == 1]
+        for number in sorted({row[1] for row in rows}):
+            identities[folder, number] = len(identities)
+        for frame, number, x, y, w, h, *_ in rows:
+            box = np.float32([x, y, x + w, y + h]).tolist()
+            path = str(folder / "img1" / f"{frame:06.0f}.jpg")
+            expected[path].append((box, identities[folder, number]))
+    assert by_image == {path: sorted(rows) for path, rows in expected.items()}
+    assert dataset.num_ids == len(identities) > 3
+
+
+def test_a_frame_without_boxes_goes_through_training_transforms(tmp_path):
+    make_sequence(tmp_path)
+    dataset = MOTFrameDataset(str(tmp_path), pipeline=pipeline("train_pipeline"))
+    np.random.seed(0)
+    for _ in range(10):
+        packed = dataset[1]
+        assert packed["inputs"].shape == (3, *NETWORK_INPUT[::-1])
+        assert packed["inputs"].dtype == torch.uint8
+        sample = packed["data_samples"]
+        assert isinstance(sample, DetDataSample)
+        assert len(sample.gt_instances) == 0
+        assert sample.gt_instances.bboxes.shape == (0, 4)
+        assert sample.gt_instances.labels.shape == (0,)
+        assert sample.gt_instances.instances_ids.shape == (0,)
+        assert sample.img_path.endswith("000002.jpg")
+
+
+def test_boxes_and_identities_come_out_of_training_transforms(tmp_path):
+    make_sequence(tmp_path)
+    config = dict(
+        type="MOTFrameDataset",
+        data_root=str(tmp_path),
+        pipeline=pipeline("train_pipeline"),
+    )
+    dataset = DATASETS.build(config)
+    np.random.seed(0)
+    seen = set()
+    for _ in range(20):
+        found = dataset[0]["data_samples"].gt_instances
+        assert len(found.bboxes) == len(found.labels) == len(found.instances_ids)
+        assert found.instances_ids.dtype == torch.int64
+        seen.add(tuple(found.instances_ids.tolist()))
+    # The second box reaches outside the image and is lost now and then.
+    assert (0, 1) in seen
+    assert seen <= {(), (0,), (1,), (0, 1)}
+
+
+def both_datasets(
+    root: Path, **kwargs
+) -> list[Callable[[], MOTFrameDataset | MOTVideoDataset]]:
+    return [
+        lambda: MOTFrameDataset(str(root), **kwargs),
+        lambda: MOTVideoDataset(str(root), **kwargs),
+    ]
+
+
+def test_missing_folder_is_named(tmp_path):
+    for build in both_datasets(tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            build()
+
+
+def test_missing_images_are_named(tmp_path):
+    folder = make_sequence(tmp_path)
+    for frame in (3, 4):
+        (folder / f"img1/{frame:06d}.jpg").unlink()
+    for build in both_datasets(tmp_path):
+        with pytest.raises(
+            FileNotFoundError, match=r"000003\.jpg is missing, and 1 more of 4 frames"
+        ):
+            build()
+    # Nobody needs them for the first half.
+    for build in both_datasets(tmp_path, half="first"):
+        assert len(build()) > 0
+
+
+def test_missing_image_folder_is_named(tmp_path):
+    folder = make_sequence(tmp_path)
+    (folder / "img1").rename(folder / "images")
+    for build in both_datasets(tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no image folder .*SEQ/img1"):
+            build()
+
+
+def test_half_of_one_frame_is_refused(tmp_path):
+    make_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n", frames=1)
+    for build in both_datasets(tmp_path, half="first"):
+        with pytest.raises(ValueError, match="first half of its seqLength"):
+            build()
+    for build in both_datasets(tmp_path, half="second"):
+        assert len(build()) == 1
+
+
+def test_unknown_class_asked_for(tmp_path):
+    make_sequence(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"unknown class 'person' in metainfo\.classes: .*pedestrian"
+    ):
+        MOTFrameDataset(str(tmp_path), metainfo=dict(classes=("person",)))
+
+
+@pytest.mark.parametrize("number", [0, 14])
+def test_unknown_class_in_the_file(tmp_path, number):
+    # Line 2 comes first in the file, line 3 in the order of frames.
+    gt = f"1,1,1,1,9,9,1,1,1\n4,2,1,1,9,9,1,{number},1\n2,2,1,1,9,9,1,{number},1\n"
+    make_sequence(tmp_path, gt=gt)
+    with pytest.raises(ValueError, match=rf"gt\.txt:2: unknown class {number}, exp"):
+        MOTFrameDataset(str(tmp_path))
+
+
+def test_class_of_a_line_that_is_not_marked_is_not_looked_at(tmp_path):
+    make_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n1,2,1,1,9,9,0,14,1\n")
+    assert MOTFrameDataset(str(tmp_path)).num_ids == 1
+
+
+@pytest.mark.parametrize(
+    ("gt", "options"),
+    [
+        ("1,1,1,1,9,9,0,1,1\n1,2,1,1,9,9,0,1,1\n", {}),
+        ("1,1,1,1,9,9,1,3,1\n1,2,1,1,9,9,1,7,1\n", {}),
+        ("1,1,1,1,9,9,1,1,.2\n1,2,1,1,9,9,1,1,.3\n", dict(min_visibility=0.5)),
+        ("1,1,1,1,9,9,1,1,1\n2,1,1,1,9,9,1,1,1\n", dict(half="second")),
+    ],
+    ids=["marked 0", "other classes", "hidden", "other half"],
+)
+def test_ground_truth_without_any_box_left_is_refused(tmp_path, gt, options):
+    make_sequence(tmp_path, gt=gt)
+    with pytest.raises(ValueError, match="empty ground truth: none of the 2 lines of"):
+        MOTFrameDataset(str(tmp_path), **options)
+
+
+def test_training_needs_ground_truth_and_tracking_does_not(tmp_path):
+    make_sequence(tmp_path, gt=None)
+    with pytest.raises(FileNotFoundError, match=r"gt\.txt: no ground truth"):
+        MOTFrameDataset(str(tmp_path))
+    assert len(MOTVideoDataset(str(tmp_path))) == 1
+
+
+def spoil_empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def spoil_text(path: Path) -> None:
+    path.write_text("this is no image")
+
+
+def spoil_end(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
+
+
+def spoil_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def spoil_absent(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_empty, spoil_text, spoil_end, spoil_folder, spoil_absent]
+)
+def test_unreadable_image_is_named(tmp_path, spoil):
+    folder = make_sequence(tmp_path)
+    train = MOTFrameDataset(str(tmp_path), pipeline=pipeline("train_pipeline"))
+    test = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
+    spoil(folder / "img1/000003.jpg")
+    with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
+        train[2]
+    with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
+        test[0, 2]
+
+
+def test_videos_know_their_frames(tmp_path):
+    make_sequence(tmp_path, "A", gt=None)
+    make_sequence(tmp_path, "B", gt=None, frames=3)
+    dataset = MOTVideoDataset(str(tmp_path))
+    videos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [video["video_length"] for video in videos] == [4, 3]
+    assert [video["video_id"] for video in videos] == [0, 1]
+    assert videos[1]["images"][2] == dict(
+        img_path=str(tmp_path / "B/img1/000003.jpg"),
+        img_id=6,
+        frame_id=2,
+        frame_number=3,
+        frame_rate=25.0,
+        frame_range=(1, 3),
+        sequence_name="B",
+        sequence_root=str(tmp_path / "B"),
+    )
+    img_ids = [image["img_id"] for video in videos for image in video["images"]]
+    assert img_ids == list(range(7))
+    assert [dataset.get_len_per_video(i) for i in range(2)] == [4, 3]
+
+
+def test_second_half_of_a_video_starts_at_frame_id_zero(tmp_path):
+    make_sequence(tmp_path, gt=None, frames=5)
+    dataset = MOTVideoDataset(str(tmp_path), half="second")
+    metas = [
+        (frame["frame_id"], frame["frame_number"], frame["frame_range"])
+        for frame in dataset.get_data_info(0)["images"]
+    ]
+    assert metas == [(0, 3, (3, 5)), (1, 4, (3, 5)), (2, 5, (3, 5))]
+
+
+def test_packed_frame_of_a_video(tmp_path):
+    make_sequence(tmp_path, "A", gt=None)
+    make_sequence(tmp_path, "B", gt=None, frames=3)
+    dataset = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
+    packed = dataset[1, 2]
+    assert packed["inputs"].shape == (1, 3, *NETWORK_INPUT[::-1])
+    assert isinstance(packed["data_samples"], TrackDataSample)
+    (frame,) = packed["data_samples"].video_data_samples
+    expected = dict(
+        img_path=str(tmp_path / "B/img1/000003.jpg"),
+        img_id=6,
+        frame_id=2,
+        frame_number=3,
+        frame_rate=25.0,
+        frame_range=(1, 3),
+        sequence_name="B",
+        sequence_root=str(tmp_path / "B"),
+        video_id=1,
+        video_length=1,
+        ori_video_length=3,
+        ori_shape=(48, 64),
+        img_shape=NETWORK_INPUT[::-1],
+    )
+    assert {key: frame.metainfo.get(key) for key in expected} == expected
+    # 64 x 48 fits 96 x 64 at 4/3, with a border of (96 - 85) / 2 left and right.
+    assert frame.scale_factor == pytest.approx((4 / 3, 4 / 3))
+    image = packed["inputs"][0].permute(1, 2, 0).numpy()
+    assert (abs(image[:, 6:-6].astype(int) - 60) <= 3).all()
+    assert (abs(image[:, :5].astype(float) - 127.5) <= 0.5).all()
+
+
+def test_packed_video(tmp_path):
+    make_sequence(tmp_path, gt=None)
+    dataset = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
+    packed = dataset[0]
+    assert packed["inputs"].shape == (4, 3, *NETWORK_INPUT[::-1])
+    frames = packed["data_samples"].video_data_samples
+    assert [frame.frame_id for frame in frames] == [0, 1, 2, 3]
+    assert [frame.frame_number for frame in frames] == [1, 2, 3, 4]

@@ -1,0 +1,270 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairmot_mm.datasets.mot_folder import (
+    MOTSequence,
+    evaluated_pedestrians,
+    find_sequences,
+    read_gt,
+    read_results,
+    read_sequence,
+    write_results,
+)
+
+INI = """[Sequence]
+name={name}
+imDir=img1
+frameRate=30
+seqLength=8
+imWidth=1920
+imHeight=1080
+imExt=.jpg
+"""
+
+
+def make_sequence(folder: Path, gt: str | None = None, ini: str | None = None) -> Path:
+    (folder / "gt").mkdir(parents=True)
+    text = INI.format(name=folder.name) if ini is None else ini
+    (folder / "seqinfo.ini").write_bytes(text.encode())
+    if gt is not None:
+        (folder / "gt" / "gt.txt").write_bytes(gt.encode())
+    return folder
+
+
+def gt_of(folder: Path, gt: str):
+    return read_gt(read_sequence(make_sequence(folder / "SEQ", gt)))
+
+
+def test_sequence_is_what_the_ini_says(tmp_path):
+    root = make_sequence(tmp_path / "MOT17-04-FRCNN")
+    sequence = read_sequence(root)
+    assert sequence == MOTSequence(root, "MOT17-04-FRCNN", 8, 30.0, 1920, 1080)
+    assert sequence.image_path(7) == root / "img1" / "000007.jpg"
+    assert sequence.gt_path == root / "gt" / "gt.txt"
+
+
+def test_ini_may_have_bom_crlf_spaces_and_gaps(tmp_path):
+    ini = (
+        "\ufeff[Sequence]\r\nframeRate = 29.97\r\nseqLength = 5\r\n"
+        "imWidth =640\r\nimHeight= 480\r\n"
+    )
+    root = make_sequence(tmp_path / "walk", ini=ini)
+    assert read_sequence(root) == MOTSequence(root, "walk", 5, 29.97, 640, 480)
+
+
+def test_missing_ini_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"seqinfo\.ini: missing"):
+        read_sequence(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[Sequence]\n",
+            "",
+            r"seqinfo.ini:1: expected the section header \[Sequence\]",
+        ),
+        ("[Sequence]", "[Other]", r"seqinfo.ini: no section \[Sequence\]"),
+        ("imDir=img1", "imDir", "seqinfo.ini:3: not understood, expected KEY=VALUE"),
+        ("imDir=img1", "name=x", "seqinfo.ini:3: .*expected it once"),
+        ("seqLength=8\n", "", "key seqLength is missing, expected a positive whole"),
+        ("seqLength=8", "seqLength=8.5", "key seqLength is '8.5', expected a positive"),
+        ("frameRate=30", "frameRate=fast", "key frameRate is 'fast', expected a pos"),
+        ("frameRate=30", "frameRate=inf", "key frameRate is 'inf', expected a pos"),
+        ("imWidth=1920", "imWidth=0", "key imWidth is '0', expected a positive whole"),
+    ],
+)
+def test_broken_ini_is_named(tmp_path, old, new, message):
+    root = make_sequence(tmp_path / "SEQ", ini=INI.format(name="SEQ").replace(old, new))
+    with pytest.raises(ValueError, match=message) as error:
+        read_sequence(root)
+    assert str(error.value).startswith(str(root / "seqinfo.ini"))
+
+
+def test_find_sequences(tmp_path):
+    for name in ("MOT17-04-SDP", "MOT17-04-FRCNN", "MOT17-02-FRCNN"):
+        make_sequence(tmp_path / name)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "readme.txt").touch()
+
+    def names(*args, **kwargs):
+        return [sequence.name for sequence in find_sequences(*args, **kwargs)]
+
+    assert names(tmp_path) == ["MOT17-02-FRCNN", "MOT17-04-FRCNN", "MOT17-04-SDP"]
+    assert names(tmp_path, detector="SDP") == ["MOT17-04-SDP"]
+    assert names(tmp_path, ["MOT17-04-SDP", "MOT17-02-FRCNN"]) == [
+        "MOT17-04-SDP",
+        "MOT17-02-FRCNN",
+    ]
+    assert names(str(tmp_path / "MOT17-04-SDP")) == ["MOT17-04-SDP"]
+
+
+def test_find_sequences_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        find_sequences(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no sequence found; expected folders that"):
+        find_sequences(tmp_path)
+    make_sequence(tmp_path / "A-SDP")
+    with pytest.raises(ValueError, match="no sequence B, C; there is A-SDP"):
+        find_sequences(tmp_path, ["A-SDP", "B", "C"])
+    with pytest.raises(ValueError, match="no sequence whose name ends in -DPM"):
+        find_sequences(tmp_path, detector="DPM")
+    make_sequence(tmp_path / "copy", ini=INI.format(name="A-SDP"))
+    with pytest.raises(ValueError, match="two sequences are named A-SDP"):
+        find_sequences(tmp_path)
+
+
+def test_gt_with_classes_is_sorted_and_marked(tmp_path):
+    annotations = gt_of(
+        tmp_path,
+        "2,1,10.5,-20,30,40,1,1,0.25\n"
+        "\n"
+        "1,7,1,2,3,4,0,7,1\n"
+        "1,3,1,2,3,4,1,3,1\n"
+        "1,2,1,2,3,4,0,1,0\n",
+    )
+    assert annotations.frames.tolist() == [1, 1, 1, 2]
+    assert annotations.ids.tolist() == [2, 3, 7, 1]
+    assert annotations.boxes[3].tolist() == [10.5, -20, 30, 40]
+    assert annotations.marks.tolist() == [0, 1, 0, 1]
+    assert annotations.classes.tolist() == [1, 3, 7, 1]
+    assert annotations.visibility.tolist() == [0, 1, 1, 0.25]
+    assert annotations.lines.tolist() == [5, 4, 3, 1]
+    assert not annotations.is_mot15
+    assert evaluated_pedestrians(annotations).tolist() == [False, False, False, True]
+    assert annotations.select(annotations.frames == 2).lines.tolist() == [1]
+
+
+@pytest.mark.parametrize("tail", ["-1,-1,-1", "4.5,5.5,0"])
+def test_mot15_has_no_classes(tmp_path, tail):
+    annotations = gt_of(tmp_path, f"1,1,1,2,3,4,1,{tail}\n1,2,1,2,3,4,0,{tail}\n")
+    assert annotations.is_mot15
+    assert annotations.classes.tolist() == [-1, -1]
+    assert annotations.visibility.tolist() == [1, 1]
+    assert evaluated_pedestrians(annotations).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("tail", "classes"), [("1", [-1]), ("1,1", [1]), ("1,-1,-1", [-1])]
+)
+def test_gt_with_fewer_columns(tmp_path, tail, classes):
+    annotations = gt_of(tmp_path, f"1,1,1,2,3,4,{tail}\r\n")
+    assert annotations.classes.tolist() == classes
+    assert annotations.visibility.tolist() == [1]
+
+
+def test_comma_at_the_end_of_lines_is_tolerated(tmp_path):
+    assert len(gt_of(tmp_path, "1,1,1,2,3,4,1,1,1,\n2,1,1,2,3,4,1,1,1,\n")) == 2
+
+
+def test_boxes_outside_the_evaluation_may_be_odd(tmp_path):
+    assert len(gt_of(tmp_path, "1,-1,1,2,0,-4,0,8,1\n")) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2,3,4,5,six,1,1,1", "not numeric: '1,2,3,4,5,six,1,1,1'"),
+        ("1,2,3,4,5,nan,1,1,1", "NaN or infinity"),
+        ("1,2,3,inf,5,6,1,1,1", "NaN or infinity"),
+        ("1,2,3,4,5,6", "6 columns, expected at least 7"),
+        ("1 2 3 4 5 6 1 1 1", "1 columns, expected at least 7, separated by commas"),
+        ("1,2,3,4,5,6,1,1", "8 columns, expected 9"),
+        ("1.5,2,3,4,5,6,1,1,1", "frame 1.5, expected a whole number"),
+        ("1,2.5,3,4,5,6,1,1,1", "id 2.5, expected a whole number"),
+        ("1,1e300,3,4,5,6,1,1,1", "id 1e[+]300, expected a whole number"),
+        ("1,2,3,4,5,6,1,1.5,1", "class 1.5, expected a whole number"),
+        ("0,2,3,4,5,6,1,1,1", "frame 0, expected 1 or more"),
+        ("9,2,3,4,5,6,1,1,1", "frame 9, expected at most 8, .*seqLength"),
+        ("1,1,3,4,5,6,0,1,1", r"id 1 is twice in frame 1, .*\(first on line 1\)"),
+        ("1,0,3,4,5,6,1,1,1", "id 0 of a considered box, expected 1 or more"),
+        ("1,2,3,4,0,6,1,1,1", "considered box of 0 x 6 pixels, expected width and"),
+        ("1,2,3,4,5,-6,1,1,1", "considered box of 5 x -6 pixels"),
+    ],
+)
+def test_broken_gt_line_is_named(tmp_path, line, message):
+    gt = f"1,1,1,2,3,4,1,1,1\n\n2,1,1,2,3,4,1,1,1\n{line}\n3,1,1,2,3,4,1,1,1\n"
+    path = tmp_path / "SEQ" / "gt" / "gt.txt"
+    with pytest.raises(ValueError, match=message) as error:
+        gt_of(tmp_path, gt)
+    assert str(error.value).startswith(f"{path}:4: ")
+
+
+def test_missing_or_empty_gt_is_named(tmp_path):
+    root = make_sequence(tmp_path / "A")
+    with pytest.raises(FileNotFoundError, match=r"gt\.txt: no ground truth"):
+        read_gt(read_sequence(root))
+    with pytest.raises(ValueError, match=r"gt\.txt: empty ground truth"):
+        gt_of(tmp_path, "\n \n")
+
+
+def test_reading_gt_is_fast(tmp_path):
+    lines = (f"{i // 40 + 1},{i % 40 + 1},1,2,3,4,1,1,0.5" for i in range(50_000))
+    root = make_sequence(
+        tmp_path / "SEQ",
+        "\n".join(lines),
+        INI.format(name="SEQ").replace("seqLength=8", "seqLength=1250"),
+    )
+    sequence = read_sequence(root)
+    start = time.process_time()
+    assert len(read_gt(sequence)) == 50_000
+    assert time.process_time() - start < 0.6  # 0.1 s on an idle machine
+
+
+def test_results_survive_a_round_trip(tmp_path):
+    path = tmp_path / "new" / "folder" / "SEQ.txt"
+    rows = np.array(
+        [
+            [2, 1, 10.1239, -5, 30, 40, 0.9],
+            [1, 12, 10, 20, 30, 40, 0.55],
+            [1, 3, 10, 20, 30, 40.5, 1],
+        ]
+    )
+    write_results(path, rows)
+    assert path.read_text().splitlines() == [
+        "1,3,10.000,20.000,30.000,40.500,1.0000,-1,-1,-1",
+        "1,12,10.000,20.000,30.000,40.000,0.5500,-1,-1,-1",
+        "2,1,10.124,-5.000,30.000,40.000,0.9000,-1,-1,-1",
+    ]
+    np.testing.assert_allclose(read_results(path), rows[[2, 1, 0]], atol=5e-4)
+
+
+def test_no_results_are_results(tmp_path):
+    write_results(tmp_path / "SEQ.txt", np.empty((0, 7)))
+    assert (tmp_path / "SEQ.txt").read_text() == ""
+    assert read_results(tmp_path / "SEQ.txt").shape == (0, 7)
+
+
+def test_score_of_results_is_optional(tmp_path):
+    (tmp_path / "SEQ.txt").write_text("1,-4,1,2,3,4\n")
+    assert read_results(tmp_path / "SEQ.txt").tolist() == [[1, -4, 1, 2, 3, 4, 1]]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,2,3,4,5", "5 columns, expected at least 6"),
+        ("1,2,3,4,x,6", "not numeric"),
+        ("1,2,3,4,nan,6", "NaN or infinity"),
+        ("0,2,3,4,5,6", "frame 0, expected 1 or more"),
+        ("-1,2,3,4,5,6", "frame -1, expected 1 or more"),
+        ("1,2.5,3,4,5,6", "id 2.5, expected a whole number"),
+        ("1,1,3,4,5,6", "id 1 is twice in frame 1"),
+        ("6,1,3,4,5,6", "frame 6, expected at most 5"),
+    ],
+)
+def test_broken_result_line_is_named(tmp_path, line, message):
+    path = tmp_path / "SEQ.txt"
+    path.write_text(f"1,1,1,2,3,4\n{line}\n")
+    with pytest.raises(ValueError, match=message) as error:
+        read_results(path, length=5)
+    assert str(error.value).startswith(f"{path}:2: ")
+
+
+def test_missing_results_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"SEQ\.txt: no such result file"):
+        read_results(tmp_path / "SEQ.txt")
