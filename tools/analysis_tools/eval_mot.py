@@ -1,0 +1,150 @@
+r"""Score MOTChallenge result files against ground truth.
+
+    python tools/analysis_tools/eval_mot.py \
+        --gt-root MOT17/train --results results/ --out figures.json
+
+The result file of a sequence is ``NAME.txt`` in the results folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from fairmot_mm.datasets.mot_folder import MOTSequence, read_gt, read_sequence
+from fairmot_mm.evaluation.protocol import BACKENDS, format_table
+
+_GT_FILES = ("gt/gt.txt", "gt.txt")
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--gt-root", type=Path, required=True, help="folder of sequence folders"
+    )
+    parser.add_argument(
+        "--results", type=Path, required=True, help="folder of result files NAME.txt"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--backend", choices=BACKENDS, default="trackeval")
+    parser.add_argument(
+        "--sequences",
+        nargs="+",
+        metavar="NAME",
+        help="sequence folders to score; default: all, which must have results",
+    )
+    return parser.parse_args(argv)
+
+
+def find_folders(root: Path) -> dict[str, Path]:
+    """Folders with ground truth by name: ``root`` itself, or those in it."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder of sequences")
+    candidates = [root] if _gt_file(root) else sorted(root.iterdir())
+    folders = {path.resolve().name: path for path in candidates if _gt_file(path)}
+    if not folders:
+        raise ValueError(f"{root}: no ground truth, expected SEQUENCE/gt/gt.txt in it")
+    return folders
+
+
+def choose_folders(folders: dict[str, Path], names: Sequence[str]) -> list[Path]:
+    """The folders of ``--sequences``."""
+    unknown = [name for name in names if name not in folders]
+    if unknown:
+        raise ValueError(
+            f"--sequences: no ground truth of {', '.join(unknown)}; "
+            f"there is {', '.join(folders)}"
+        )
+    return [folders[name] for name in names]
+
+
+def load_sequence(folder: Path) -> MOTSequence:
+    """Describe a sequence with the leniency that evaluation alone can afford.
+
+    The ground truth may be ``gt.txt`` as well as ``gt/gt.txt``; without
+    ``seqinfo.ini`` the sequence is taken to end on its last annotated frame.
+    """
+    gt_file = _gt_file(folder)
+    if (folder / "seqinfo.ini").is_file():
+        return dataclasses.replace(read_sequence(folder), gt_file=gt_file)
+    # Frame rate and size do not enter the figures.
+    sequence = MOTSequence(
+        root=folder,
+        name=folder.resolve().name,
+        length=sys.maxsize,
+        frame_rate=30.0,
+        width=1,
+        height=1,
+        gt_file=gt_file,
+    )
+    length = int(read_gt(sequence).frames.max())
+    print_log(
+        f"{folder}: no seqinfo.ini; taken to end on frame {length}, the last one of "
+        f"{gt_file}",
+        logger="current",
+    )
+    return dataclasses.replace(sequence, length=length)
+
+
+def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> None:
+    """Refuse to leave out a sequence that nobody said to leave out."""
+    found, missing = [], []
+    for sequence in sequences:
+        has_results = (results / f"{sequence.name}.txt").is_file()
+        (found if has_results else missing).append(sequence)
+    if not found:
+        names = ", ".join(sequence.name for sequence in sequences)
+        raise ValueError(f"{results}: no result file of {names}, expected NAME.txt")
+    if missing:
+        raise ValueError(
+            f"{results}: no result file of {', '.join(x.name for x in missing)}; to "
+            "score the others alone give --sequences "
+            + " ".join(x.root.resolve().name for x in found)
+        )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score, print the table and write the figures."""
+    if not args.results.is_dir():
+        raise FileNotFoundError(f"{args.results}: no such folder of result files")
+    folders = find_folders(args.gt_root)
+    if args.sequences is None:
+        sequences = [load_sequence(folder) for folder in folders.values()]
+        check_results_complete(sequences, args.results)
+    else:
+        chosen = choose_folders(folders, args.sequences)
+        sequences = [load_sequence(folder) for folder in chosen]
+    figures = BACKENDS[args.backend](sequences, args.results)
+    print(format_table(figures))
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _gt_file(folder: Path) -> str | None:
+    """Where the ground truth is in a sequence folder, if it is one."""
+    return next((name for name in _GT_FILES if (folder / name).is_file()), None)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; an error is one line, and exit code 2."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
