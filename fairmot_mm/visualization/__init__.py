@@ -1,0 +1,3 @@
+from .track_drawer import TrackDrawer, VideoWriter
+
+__all__ = ["TrackDrawer", "VideoWriter"]

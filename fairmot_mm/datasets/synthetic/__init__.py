@@ -1,0 +1,24 @@
+"""Synthetic MOTChallenge sequences: people walking through a street scene.
+
+The sequences need no download and no licence, so demos and tests can train and
+evaluate on them. A level camera looks over flat ground; people enter at one side of
+the view and leave at the other, grow and shrink with their depth, and cover each
+other. World coordinates are metres (lateral from the optical axis, depth from the
+camera), image coordinates pixels from the upper left corner of the image.
+
+A frame comes about in this order: ``look`` and ``figure`` draw a person on a
+``canvas``, ``crowd`` and ``furniture`` say where in the ``camera``'s view it stands,
+``scene`` puts everything before the ``street``, and ``writer`` saves the result.
+"""
+
+from .sprite import PEDESTRIAN, STATIC_PERSON
+from .writer import MIN_SIDE, MIN_VISIBILITY, make_dataset, make_sequence
+
+__all__ = [
+    "MIN_SIDE",
+    "MIN_VISIBILITY",
+    "PEDESTRIAN",
+    "STATIC_PERSON",
+    "make_dataset",
+    "make_sequence",
+]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from .camera import Point
+from .colour import Colour
+from .sprite import Sprite
+
+_SUPERSAMPLE = 4
+_FRACTION_BITS = 4  # of the fixed-point coordinates that OpenCV draws at
+
+
+class Canvas:
+    """Draws one object that stands on the ground, anti-aliased by supersampling.
+
+    Coordinates are (across, up) from the object's foot in units of its own: ``scale``
+    pixels each. ``facing`` -1 mirrors the drawing.
+    """
+
+    def __init__(
+        self,
+        foot: Point,
+        scale: float,
+        *,
+        half_width: float,
+        height: float,
+        facing: int = 1,
+    ) -> None:
+        self._scale = scale
+        self._facing = facing
+        self._left = math.floor(foot[0] - half_width * scale)
+        self._top = math.floor(foot[1] - height * scale)
+        self._foot = foot[0] - self._left, foot[1] - self._top
+        columns = math.ceil(self._foot[0] + half_width * scale) + 1
+        rows = math.ceil(self._foot[1] + 0.05 * height * scale) + 1
+        shape = rows * _SUPERSAMPLE, columns * _SUPERSAMPLE, 4
+        self._layer = np.zeros(shape, np.uint8)
+
+    def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
+        """Draw a line with round ends and joints."""
+        cv2.polylines(
+            self._layer,
+            [self._pixels(points)],
+            isClosed=False,
+            color=(*colour, 255),
+            thickness=max(1, round(width * self._scale * _SUPERSAMPLE)),
+            shift=_FRACTION_BITS,
+        )
+
+    def polygon(
+        self,
+        points: Sequence[Point] | np.ndarray,
+        colour: Colour,
+        rounding: float = 0,
+    ) -> None:
+        """Fill a polygon, its outline widened by half of ``rounding``."""
+        pixels = [self._pixels(points)]
+        cv2.fillPoly(self._layer, pixels, (*colour, 255), shift=_FRACTION_BITS)
+        if rounding:
+            self.line([*points, points[0]], rounding, colour)
+
+    def ellipse(
+        self,
+        centre: Point,
+        radii: Point,
+        colour: Colour,
+        arc: tuple[float, float] = (0, 360),
+    ) -> None:
+        """Fill an ellipse, or the segment between two angles (degrees, upwards)."""
+        angles = np.radians(np.linspace(*arc, 33))
+        points = np.stack((np.cos(angles), np.sin(angles)), axis=1) * radii + centre
+        self.polygon(points, colour)
+
+    def sprite(self) -> Sprite:
+        """What has been drawn so far, at the image's resolution."""
+        rows, columns = (side // _SUPERSAMPLE for side in self._layer.shape[:2])
+        # The empty layer is black, so the mean over a pixel is premultiplied already.
+        layer = cv2.resize(
+            self._layer, (columns, rows), interpolation=cv2.INTER_AREA
+        ).astype(np.float32)
+        x, y, width, height = cv2.boundingRect(self._layer[..., 3])
+        left, top = self._left + x / _SUPERSAMPLE, self._top + y / _SUPERSAMPLE
+        return Sprite(
+            colour=layer[..., :3],
+            alpha=layer[..., 3] / 255,
+            left=self._left,
+            top=self._top,
+            box=(left, top, left + width / _SUPERSAMPLE, top + height / _SUPERSAMPLE),
+        )
+
+    def _pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
+        """Fixed-point positions in the supersampled layer."""
+        across, up = np.asarray(points, np.float64).T * self._scale
+        position = np.stack((self._foot[0] + self._facing * across, self._foot[1] - up))
+        # OpenCV's pixel centres are whole numbers.
+        fine = position.T * _SUPERSAMPLE - 0.5
+        return np.rint(fine * (1 << _FRACTION_BITS)).astype(np.int32)
+
+
+def trapezoid(upper: Point, lower: Point) -> list[Point]:
+    """Corners, clockwise from upper left, of two (half width, up) edges."""
+    (half_upper, top), (half_lower, bottom) = upper, lower
+    return [
+        (-half_upper, top),
+        (half_upper, top),
+        (half_lower, bottom),
+        (-half_lower, bottom),
+    ]

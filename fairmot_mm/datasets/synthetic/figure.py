@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .camera import Point
+from .canvas import Canvas, trapezoid
+from .colour import shade
+from .look import Look
+from .sprite import Sprite
+
+_BANDS = [(start, start + 0.15) for start in np.arange(0.1, 1.0, 0.3)]
+# Spans across and down a shirt, each from 0 to 1, in the accent colour.
+_PATTERNS = {
+    "plain": [],
+    "block": [((-0.1, 1.1), (0.5, 1.05))],
+    "hoops": [((-0.1, 1.1), band) for band in _BANDS],
+    "stripes": [(band, (-0.05, 1.05)) for band in _BANDS],
+}
+
+
+def draw_figure(
+    look: Look, foot: Point, height: float, phase: float | None, facing: int
+) -> Sprite:
+    """Draw a person seen from the side.
+
+    Args:
+        look: Body and clothes.
+        foot: Image point between the feet.
+        height: Body height in pixels.
+        phase: Of the gait, in radians; a cycle is two steps. None stands.
+        facing: 1 walks to the right, -1 to the left.
+    """
+    swing, bend = (math.sin(phase), math.cos(phase)) if phase is not None else (0, 0)
+    canvas = Canvas(foot, height, half_width=0.45, height=1.08, facing=facing)
+    near, far = _leg(swing, bend), _leg(-swing, -bend)
+    # The hip sinks as the legs spread, so that the lower foot stays on the ground.
+    hip = 0.035 - min(near[-1][1], far[-1][1])
+
+    _draw_arm(canvas, look, hip, 0.8 * swing, dim=0.7)
+    for leg, dim in ((far, 0.7), (near, 1.0)):
+        _draw_leg(canvas, look, [(across, up + hip) for across, up in leg], dim)
+    _draw_torso(canvas, look, hip, swing)
+    _draw_head(canvas, look, hip + 0.41)
+    _draw_arm(canvas, look, hip, -0.8 * swing, dim=0.88)
+    return canvas.sprite()
+
+
+def _leg(swing: float, bend: float) -> list[Point]:
+    """Hip, knee and ankle, the hip at height 0."""
+    # Short steps: a tracker's motion model holds the shape of a box to be steady, and
+    # people in street scenes are annotated so that it is.
+    thigh = 0.24 * swing
+    # The knee bends while the leg comes forward.
+    return _limb(
+        (0.0, 0.0), (thigh, thigh - 0.08 - 0.35 * max(0.0, bend)), (0.24, 0.22)
+    )
+
+
+def _limb(
+    start: Point, angles: tuple[float, float], lengths: tuple[float, float]
+) -> list[Point]:
+    """Three joints of a limb hanging from ``start``; angles forward, in radians."""
+    joints = [start]
+    for angle, length in zip(angles, lengths, strict=True):
+        across, up = joints[-1]
+        joints.append(
+            (across + length * math.sin(angle), up - length * math.cos(angle))
+        )
+    return joints
+
+
+def _draw_leg(canvas: Canvas, look: Look, joints: Sequence[Point], dim: float) -> None:
+    hip, knee, ankle = joints
+    trousers = shade(look.bottom, dim)
+    canvas.line(joints, 0.06, shade(look.skin, dim))
+    canvas.line([hip, knee], 0.09, trousers)
+    if look.cut in ("trousers", "coat"):
+        canvas.line([knee, ankle], 0.072, trousers)
+    across, sole = ankle[0], ankle[1] - 0.008
+    canvas.line([(across - 0.01, sole), (across + 0.075, sole)], 0.05, look.shoes)
+
+
+def _draw_arm(canvas: Canvas, look: Look, hip: float, swing: float, dim: float) -> None:
+    shoulder = 0.0, hip + 0.29
+    angles = 0.3 * swing, 0.3 * swing + 0.25
+    arm = _limb(shoulder, angles, (0.16, 0.15))
+    sleeve = _limb(shoulder, angles, (0.16, 0.12)) if look.long_sleeves else arm[:2]
+    canvas.line(arm, 0.045, shade(look.skin, dim))
+    canvas.line(sleeve, 0.058, shade(look.top, dim))
+    if look.luggage == "handbag" and dim > 0.8:
+        bag = np.add(trapezoid((0.06, -0.02), (0.075, -0.13)), arm[-1])
+        canvas.polygon(bag, look.accent, rounding=0.02)
+
+
+def _draw_torso(canvas: Canvas, look: Look, hip: float, swing: float) -> None:
+    shoulder, waist = look.half_shoulder, 0.85 * look.half_shoulder
+    if look.luggage == "backpack":
+        back, top, bottom = -shoulder - 0.05, hip + 0.27, hip + 0.06
+        pack = [(back, top), (0, top), (0, bottom), (back, bottom)]
+        canvas.polygon(pack, look.accent, rounding=0.05)
+    flare = 0.05 + 0.04 * abs(swing)
+    if look.cut == "skirt":
+        skirt = trapezoid((waist, hip), (waist + flare, hip - 0.2))
+        canvas.polygon(skirt, look.bottom, rounding=0.02)
+    elif look.cut == "coat":
+        tails = trapezoid((waist, hip), (waist + 0.5 * flare, hip - 0.16))
+        canvas.polygon(tails, look.top, rounding=0.03)
+    torso = trapezoid((shoulder, hip + 0.3), (waist, hip))
+    canvas.polygon(torso, look.top, rounding=0.03)
+    for across, down in _PATTERNS[look.pattern]:
+        canvas.polygon(_part_of(torso, across, down), look.accent)
+
+
+def _part_of(quad: Sequence[Point], across: Point, down: Point) -> np.ndarray:
+    """The part of a quad (clockwise from upper left) between relative positions."""
+    upper_left, upper_right, lower_right, lower_left = np.asarray(quad)
+    (left, right), (top, bottom) = across, down
+    u = np.array([left, right, right, left])[:, None]
+    v = np.array([top, top, bottom, bottom])[:, None]
+    upper = upper_left + u * (upper_right - upper_left)
+    lower = lower_left + u * (lower_right - lower_left)
+    return upper + v * (lower - upper)
+
+
+def _draw_head(canvas: Canvas, look: Look, up: float) -> None:
+    canvas.line([(0.0, up - 0.1), (0.005, up)], 0.055, shade(look.skin, 0.85))
+    if look.long_hair:
+        canvas.line([(-0.035, up + 0.02), (-0.05, up - 0.1)], 0.06, look.hair)
+    canvas.ellipse((-0.008, up + 0.012), (0.063, 0.073), look.hair)
+    canvas.ellipse((0.014, up - 0.006), (0.05, 0.064), look.skin)
+    if look.headwear != "none":
+        canvas.ellipse((0.0, up + 0.03), (0.068, 0.065), look.accent, arc=(0, 180))
+        back = -0.12 if look.headwear == "brim" else 0.0
+        canvas.line([(back, up + 0.032), (0.11, up + 0.032)], 0.018, look.accent)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .scene import Scene
+from .sprite import PEDESTRIAN, Item
+
+MIN_VISIBILITY = 0.3  # nobody can learn from, or find, what shows less
+MIN_SIDE = 64  # pixels; in smaller images the people are specks
+
+
+def make_dataset(
+    root: Path,
+    *,
+    train_sequences: int,
+    test_sequences: int,
+    num_frames: int,
+    num_people: int,
+    size: tuple[int, int],
+    seed: int,
+    street_seed: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[], object] | None = None,
+) -> list[Path]:
+    """Make a training and a test split in MOTChallenge's layout.
+
+    Training sequences are ``root/train/SYN-01``, ``SYN-02``, ...; test sequences
+    count on from ``root/test/SYN-11`` (or from after the last training sequence if
+    there are more than ten). No person appears in two sequences. What a sequence
+    shows depends on ``seed`` and its number only, not on how many others there are.
+
+    Args:
+        root: Folder to write into, made if missing.
+        train_sequences: Number of training sequences.
+        test_sequences: Number of test sequences.
+        num_frames: Frames per sequence.
+        num_people: Number of people in or just entering the view at any time.
+        size: Width and height of the images in pixels.
+        seed: Same seed, same bytes.
+        street_seed: All sequences show the street of this seed, as one fixed camera
+            would; each has a street of its own if None.
+        overwrite: Replace the ``SYN-*`` sequences in a folder that is not empty.
+            Other files there are left alone.
+        progress: Called after every frame written.
+
+    Returns:
+        The folders of the sequences, training first.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        FileExistsError: If ``root`` is not empty and ``overwrite`` not set.
+    """
+    _check_at_least("train_sequences", train_sequences, 0)
+    _check_at_least("test_sequences", test_sequences, 0)
+    if train_sequences + test_sequences == 0:
+        raise ValueError("train_sequences and test_sequences must not both be 0")
+    _check_sequence_arguments(num_frames, num_people, size, seed)
+    root = Path(root)
+    if _holds_something(root):
+        if not overwrite:
+            raise FileExistsError(
+                f"{root} is not empty: choose another folder, or set overwrite to "
+                "replace the SYN-* sequences in it"
+            )
+        for old in itertools.chain(root.glob("train/SYN-*"), root.glob("test/SYN-*")):
+            shutil.rmtree(old)
+
+    first_test = max(train_sequences, 10) + 1
+    numbers = [("train", 1 + index) for index in range(train_sequences)]
+    numbers += [("test", first_test + index) for index in range(test_sequences)]
+    folders = []
+    for split, number in numbers:
+        name = f"SYN-{number:02d}"
+        # The split is part of the seed: however many sequences a call makes, nobody of
+        # a test sequence walks through a training one.
+        entropy = (seed, number, int(split == "test"))
+        child = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+        make_sequence(
+            root / split,
+            name,
+            num_frames=num_frames,
+            num_people=num_people,
+            size=size,
+            seed=int(child[0]),
+            street_seed=street_seed,
+            progress=progress,
+        )
+        folders.append(root / split / name)
+    return folders
+
+
+def make_sequence(
+    root: Path,
+    name: str,
+    *,
+    num_frames: int,
+    num_people: int,
+    size: tuple[int, int],
+    seed: int,
+    frame_rate: int = 15,
+    street_seed: int | None = None,
+    progress: Callable[[], object] | None = None,
+) -> None:
+    """Make one sequence: ``root/name`` with ``img1``, ``gt`` and ``seqinfo.ini``.
+
+    ``gt/gt.txt`` has MOT17's nine columns: frame and identity (from 1), left, top,
+    width, height (pixels; of the full body, so that a box may leave the image), mark,
+    class and visibility, the share of the figure's pixels that the image shows.
+    People are class 1 with mark 1. About every other sequence holds a shop-window
+    mannequin, class 7 with mark 0, which evaluation neither demands nor punishes.
+    Frames in which less than ``MIN_VISIBILITY`` of somebody shows have no line for
+    them; the identity goes on afterwards.
+
+    Args:
+        root: Folder of the split, made if missing.
+        name: Name of the sequence.
+        num_frames: Number of frames.
+        num_people: Number of people in or just entering the view at any time.
+        size: Width and height of the images in pixels.
+        seed: Same seed, same bytes.
+        frame_rate: Frames per second; people walk at true speed.
+        street_seed: Show the street of this seed; that of ``seed`` if None.
+        progress: Called after every frame written.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        FileExistsError: If ``root/name`` is not empty.
+        OSError: If an image cannot be written.
+    """
+    _check_sequence_arguments(num_frames, num_people, size, seed)
+    _check_at_least("frame_rate", frame_rate, 1)
+    folder = Path(root) / name
+    if _holds_something(folder):
+        raise FileExistsError(f"{folder} is not empty: remove it or choose another")
+    (folder / "img1").mkdir(parents=True, exist_ok=True)
+    (folder / "gt").mkdir(exist_ok=True)
+
+    scene = Scene(size, num_people, seed, street_seed)
+    rows = []
+    for number in range(1, num_frames + 1):
+        image, shown = scene.render()
+        path = folder / "img1" / f"{number:06d}.jpg"
+        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+            raise OSError(f"cannot write {path}")
+        rows += [
+            (item.identity, number, _ground_truth_line(number, item, visibility))
+            for item, visibility in shown
+            if visibility >= MIN_VISIBILITY
+        ]
+        scene.advance(1 / frame_rate)
+        if progress is not None:
+            progress()
+
+    rows.sort()  # one identity after the other, as in MOT17
+    (folder / "gt" / "gt.txt").write_text("".join(line for *_, line in rows))
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={frame_rate}\n"
+        f"seqLength={num_frames}\nimWidth={size[0]}\nimHeight={size[1]}\nimExt=.jpg\n"
+    )
+
+
+def _ground_truth_line(frame: int, item: Item, visibility: float) -> str:
+    left, top, right, bottom = item.sprite.box
+    mark = int(item.category == PEDESTRIAN)
+    return (
+        f"{frame},{item.identity},{left:.2f},{top:.2f},{right - left:.2f},"
+        f"{bottom - top:.2f},{mark},{item.category},{visibility:.4f}\n"
+    )
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
+
+
+def _check_at_least(name: str, value: int, lowest: int) -> None:
+    if value < lowest:
+        raise ValueError(f"{name} must be at least {lowest}, got {value}")
+
+
+def _check_sequence_arguments(
+    num_frames: int, num_people: int, size: tuple[int, int], seed: int
+) -> None:
+    _check_at_least("num_frames", num_frames, 1)
+    _check_at_least("num_people", num_people, 1)
+    _check_at_least("seed", seed, 0)
+    if len(size) != 2 or min(size) < MIN_SIDE:
+        raise ValueError(
+            f"size must be (width, height), each at least {MIN_SIDE} pixels, got {size}"
+        )

@@ -1,0 +1,125 @@
+"""A hook that turns the tracks of a test run into videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from fairmot_mm.registry import HOOKS
+from fairmot_mm.visualization.track_drawer import TrackDrawer, VideoWriter
+
+DEFAULT_FRAME_RATE = 30.0
+
+
+@HOOKS.register_module()
+class TrackVideoHook(Hook):
+    """Writes a video, and the frames if wished, of every sequence under test.
+
+    Expects each sequence's frames in order, one video or one frame an iteration, as
+    ``TrackImgSampler`` and the video samplers deliver them. Processes that test
+    sequences of their own may share ``out_dir``.
+
+    Args:
+        out_dir: Folder for ``SEQUENCE.mp4`` and the folders ``SEQUENCE`` of frames;
+            made if missing.
+        save_frames: Also write every drawn frame as a JPEG file named like its image.
+        trail_length: Number of frames a track's trail reaches back.
+    """
+
+    def __init__(
+        self, out_dir: str, save_frames: bool = True, trail_length: int = 30
+    ) -> None:
+        self.out_dir = Path(out_dir)
+        self.save_frames = save_frames
+        self._drawer = TrackDrawer(trail_length)
+        self._sequence: str | None = None
+        self._writer: VideoWriter | None = None
+        self._finished: list[Path] = []
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[TrackDataSample] | None = None,
+    ) -> None:
+        """Draw the frames of the iteration's outputs.
+
+        Args:
+            runner: The runner of the test.
+            batch_idx: Index of the iteration.
+            data_batch: Its input; not used.
+            outputs: Data samples whose frames hold ``pred_track_instances``.
+
+        Raises:
+            OSError: If an image cannot be read, or a drawing not be written.
+        """
+        class_names = (runner.visualizer.dataset_meta or {}).get("classes")
+        for track_data_sample in outputs or ():
+            for sample in track_data_sample.video_data_samples:
+                self._add_frame(sample, class_names)
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Finish the last video and log where the videos are.
+
+        Args:
+            runner: The runner of the test.
+            metrics: Result of the evaluation; not used.
+        """
+        self._finish_sequence()
+        if self._finished:
+            names = ", ".join(path.name for path in self._finished)
+            runner.logger.info(f"Track videos in {self.out_dir.resolve()}: {names}")
+        self._finished = []
+
+    def _add_frame(
+        self, sample: DetDataSample, class_names: Sequence[str] | None
+    ) -> None:
+        path = Path(sample.img_path)
+        # MOTChallenge's layout: SEQUENCE/img1/000001.jpg.
+        sequence = sample.get("sequence_name") or path.parents[1].name
+        if sequence != self._sequence or sample.frame_id == 0:
+            self._begin_sequence(sequence, sample.get("frame_rate"))
+        tracks = sample.pred_track_instances
+        drawing = self._drawer.draw(
+            _read_image(path),
+            tracks.bboxes,
+            tracks.instances_id,
+            labels=tracks.labels,
+            class_names=class_names,
+        )
+        self._writer.write(drawing)
+        if self.save_frames:
+            target = self.out_dir / sequence / f"{path.stem}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not cv2.imwrite(str(target), drawing):
+                raise OSError(f"cannot write {target}")
+
+    def _begin_sequence(self, sequence: str, frame_rate: float | None) -> None:
+        self._finish_sequence()
+        self._drawer.reset()
+        self._sequence = sequence
+        self._writer = VideoWriter(
+            self.out_dir / f"{sequence}.mp4", frame_rate or DEFAULT_FRAME_RATE
+        )
+
+    def _finish_sequence(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._finished.append(self._writer.path)
+        self._sequence = self._writer = None
+
+
+def _read_image(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise OSError(f"cannot read the image {path}: it is missing or broken")
+    return image

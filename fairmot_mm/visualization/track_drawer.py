@@ -1,0 +1,251 @@
+"""Drawing of tracks onto frames, and of frames into a video."""
+
+from __future__ import annotations
+
+import colorsys
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import torch
+
+Colour = tuple[int, int, int]  # BGR
+ArrayLike = np.ndarray | torch.Tensor | Sequence
+
+_GOLDEN_RATIO = 0.618033988749895
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def identity_colour(identity: int) -> Colour:
+    """BGR colour of an identity: always the same, and far from its neighbours'."""
+    hue = identity * _GOLDEN_RATIO % 1.0
+    # Hues come close again after some identities; these do so at other intervals.
+    saturation, value = (0.95, 0.7, 0.85)[identity % 3], (1.0, 0.8)[identity % 2]
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+class TrackDrawer:
+    """Draws the tracks of one video: boxes, identities and where people came from.
+
+    Args:
+        trail_length: Number of frames, this one included, whose bottom-centre points
+            make a track's trail. 0 draws none.
+        line_width: Of the boxes, in pixels; chosen from the frame's size if None.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(self, trail_length: int = 30, line_width: int | None = None) -> None:
+        if trail_length < 0:
+            raise ValueError(f"trail_length must not be negative, got {trail_length}")
+        if line_width is not None and line_width < 1:
+            raise ValueError(f"line_width must be at least 1, got {line_width}")
+        self.trail_length = trail_length
+        self.line_width = line_width
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget trails and frame number: the next frame begins another video."""
+        self._frame_number = 0
+        # Identity -> (frame number, x, y), oldest first.
+        self._trails: dict[int, deque[tuple[int, int, int]]] = {}
+
+    def draw(
+        self,
+        frame: np.ndarray,
+        bboxes: ArrayLike,
+        instances_id: ArrayLike,
+        scores: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> np.ndarray:
+        """Draw the tracks of the video's next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR image; left as it is.
+            bboxes: (N, 4) x1, y1, x2, y2 in pixels; may reach outside the image.
+            instances_id: (N,) integer identities.
+            scores: (N,) confidences, written behind the identities if given.
+            labels: (N,) indices into ``class_names``.
+            class_names: Names of the classes. They are written out only where there
+                is more than one, and ``labels`` says which.
+
+        Returns:
+            The drawing, a new image.
+
+        Raises:
+            ValueError: If the frame is no colour image or the arrays differ in length.
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise ValueError(
+                f"frame must be (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
+            )
+        boxes = np.rint(_to_numpy(bboxes)).astype(int).reshape(-1, 4)
+        identities = [int(identity) for identity in _to_numpy(instances_id)]
+        captions = [str(identity) for identity in identities]
+        _check_length("instances_id", identities, len(boxes))
+        if labels is not None and class_names is not None and len(class_names) > 1:
+            labels = _to_numpy(labels)
+            _check_length("labels", labels, len(boxes))
+            names = (class_names[int(label)] for label in labels)
+            captions = [f"{c} {n}" for c, n in zip(captions, names, strict=True)]
+        if scores is not None:
+            scores = _to_numpy(scores)
+            _check_length("scores", scores, len(boxes))
+            captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
+
+        self._frame_number += 1
+        self._update_trails(boxes, identities)
+        image = frame.copy()
+        width = self.line_width or max(1, round(min(image.shape[:2]) / 250))
+        self._draw_trails(image, width)
+        for (x1, y1, x2, y2), identity in zip(boxes, identities, strict=True):
+            colour = identity_colour(identity)
+            cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
+        # After all boxes, none of which may cross out a caption.
+        for (x1, y1, *_), identity, caption in zip(
+            boxes, identities, captions, strict=True
+        ):
+            _put_text(image, caption, (x1, y1), identity_colour(identity))
+        tracks = "track" if len(boxes) == 1 else "tracks"
+        header = f"frame {self._frame_number} - {len(boxes)} {tracks}"
+        _put_text(image, header, (0, 0), _BLACK)
+        return image
+
+    def _update_trails(self, boxes: np.ndarray, identities: Sequence[int]) -> None:
+        for (x1, _, x2, y2), identity in zip(boxes, identities, strict=True):
+            point = self._frame_number, int(x1 + x2) // 2, int(y2)
+            self._trails.setdefault(identity, deque()).append(point)
+        oldest = self._frame_number - self.trail_length + 1
+        for identity, trail in list(self._trails.items()):
+            while trail and trail[0][0] < oldest:
+                trail.popleft()
+            if not trail:
+                del self._trails[identity]
+
+    def _draw_trails(self, image: np.ndarray, width: int) -> None:
+        height, columns = image.shape[:2]
+        for identity, trail in self._trails.items():
+            colour = np.array(identity_colour(identity))
+            for (_, *start), (number, *end) in pairwise(trail):
+                freshness = 1 - (self._frame_number - number) / self.trail_length
+                # Mixed with what lies below, the trail fades without an overlay.
+                row, column = np.clip((end[1], end[0]), 0, (height - 1, columns - 1))
+                mixed = freshness * colour + (1 - freshness) * image[row, column]
+                thickness = max(1, round(2 * width * freshness))
+                cv2.line(image, start, end, mixed.tolist(), thickness, cv2.LINE_AA)
+
+
+class VideoWriter:
+    """Writes frames to an MP4 file; a context manager.
+
+    The first frame fixes the size. The codec takes even sizes only, so an odd side is
+    made longer by a copy of its last row or column.
+
+    Args:
+        path: The file; its folder is made if missing, a former file replaced.
+        frame_rate: Frames per second.
+
+    Raises:
+        ValueError: If the frame rate is not positive.
+    """
+
+    def __init__(self, path: str | Path, frame_rate: float) -> None:
+        if frame_rate <= 0:
+            raise ValueError(f"frame_rate must be positive, got {frame_rate}")
+        self.path = Path(path)
+        self.frame_rate = float(frame_rate)
+        self._shape: tuple[int, ...] | None = None
+        self._writer: cv2.VideoWriter | None = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append a frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR image.
+
+        Raises:
+            ValueError: If the frame has another size than the first one.
+            OSError: If the file cannot be written.
+        """
+        if self._writer is None:
+            self._open(frame.shape)
+        if frame.shape != self._shape:
+            raise ValueError(
+                f"{self.path}: a frame of shape {frame.shape} cannot follow those "
+                f"of shape {self._shape}"
+            )
+        height, width = frame.shape[:2]
+        if height % 2 or width % 2:
+            frame = cv2.copyMakeBorder(
+                frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
+            )
+        self._writer.write(frame)
+
+    def close(self) -> None:
+        """Finish the file; more frames would begin it anew."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def _open(self, shape: tuple[int, ...]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        height, width = (side + side % 2 for side in shape[:2])
+        codec = cv2.VideoWriter_fourcc(*"mp4v")
+        writer = cv2.VideoWriter(
+            str(self.path), codec, self.frame_rate, (width, height)
+        )
+        if not writer.isOpened():
+            raise OSError(
+                f"cannot write the video {self.path}: check that its name ends in .mp4 "
+                "and that its folder may be written"
+            )
+        self._shape, self._writer = shape, writer
+
+
+def _to_numpy(values: ArrayLike) -> np.ndarray:
+    if isinstance(values, torch.Tensor):
+        return values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
+def _check_length(name: str, values: Sequence, length: int) -> None:
+    if len(values) != length:
+        raise ValueError(f"{name} has {len(values)} entries for {length} boxes")
+
+
+def _put_text(
+    image: np.ndarray, text: str, anchor: tuple[int, int], background: Colour
+) -> None:
+    """Write on a filled strip above the anchor, or as near as the image allows."""
+    height, width = image.shape[:2]
+    scale = max(0.35, min(height, width) / 1000)
+    thickness = max(1, round(1.5 * scale))
+    (text_width, text_height), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+    strip_width, strip_height = text_width + 4, text_height + descent + 2
+    left = max(0, min(int(anchor[0]), width - strip_width))
+    top = max(0, min(int(anchor[1]) - strip_height, height - strip_height))
+    corner = left + strip_width, top + strip_height
+    cv2.rectangle(image, (left, top), corner, background, cv2.FILLED)
+    luminance = np.dot(background, (0.114, 0.587, 0.299))
+    ink = _BLACK if luminance > 127 else _WHITE
+    origin = left + 2, top + text_height + 1
+    cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -1,0 +1,180 @@
+import colorsys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fairmot_mm.visualization.track_drawer import (
+    TrackDrawer,
+    VideoWriter,
+    identity_colour,
+)
+
+BOX = [[40.0, 60.0, 60.0, 100.0]]
+
+
+@pytest.fixture
+def frame():
+    return np.full((160, 240, 3), 90, np.uint8)
+
+
+def read_video(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        found, image = capture.read()
+        if not found:
+            return frames
+        frames.append(image)
+
+
+def differs(one, other, rows, columns):
+    return bool((one[rows, columns] != other[rows, columns]).any())
+
+
+def test_draws_on_a_copy(frame):
+    before = frame.copy()
+    image = TrackDrawer(line_width=1).draw(frame, BOX, [7])
+    assert (frame == before).all()
+    assert image.shape == frame.shape
+    assert image.dtype == np.uint8
+    assert tuple(image[80, 40]) == identity_colour(7)
+    assert tuple(image[80, 50]) == (90, 90, 90)
+
+
+def test_tensors_draw_like_arrays(frame):
+    boxes, identities, scores = np.array(BOX), np.array([7]), np.array([0.5])
+    labels, names = np.array([1]), ("walker", "rider")
+    arrays = TrackDrawer().draw(frame, boxes, identities, scores, labels, names)
+    tensors = TrackDrawer().draw(
+        frame,
+        torch.tensor(boxes, requires_grad=True),
+        torch.tensor(identities),
+        torch.tensor(scores),
+        torch.tensor(labels),
+        names,
+    )
+    assert (arrays == tensors).all()
+
+
+def test_no_tracks(frame):
+    image = TrackDrawer().draw(frame, torch.zeros(0, 4), torch.zeros(0))
+    assert (image[40:] == frame[40:]).all()
+
+
+def test_boxes_outside_the_image(frame):
+    TrackDrawer().draw(frame, [[-50, -90, 10, 20], [230, 150, 400, 300]], [1, 2])
+
+
+def test_class_names_only_where_there_is_a_choice(frame):
+    plain = TrackDrawer().draw(frame, BOX, [7])
+    one_class = TrackDrawer().draw(frame, BOX, [7], labels=[0], class_names=["a"])
+    two_classes = TrackDrawer().draw(
+        frame, BOX, [7], labels=[1], class_names=["a", "b"]
+    )
+    assert (plain == one_class).all()
+    assert (plain != two_classes).any()
+
+
+def test_header_counts_frames(frame):
+    drawer = TrackDrawer(trail_length=0)
+    first, second = (drawer.draw(frame, BOX, [7]) for _ in range(2))
+    assert differs(first, second, slice(0, 30), slice(None))
+    drawer.reset()
+    assert (drawer.draw(frame, BOX, [7]) == first).all()
+
+
+def test_trail_is_drawn_then_dropped(frame):
+    drawer = TrackDrawer(trail_length=4)
+    moved = [[140.0, 60.0, 160.0, 100.0]]
+    drawer.draw(frame, BOX, [7])
+    path = slice(98, 103), slice(80, 130)  # from one bottom centre to the other
+    assert differs(drawer.draw(frame, moved, [7]), frame, *path)
+    gone = [drawer.draw(frame, np.zeros((0, 4)), []) for _ in range(5)]
+    assert differs(gone[0], frame, *path)
+    assert not differs(gone[-1], frame, *path)
+    assert not drawer._trails
+
+
+def test_trail_fades_towards_the_past(frame):
+    drawer = TrackDrawer(trail_length=10)
+    for left in range(0, 100, 10):
+        image = drawer.draw(frame, [[left, 60.0, left + 20, 100.0]], [7])
+    strength = np.abs(image[97:104].astype(int) - 90).sum(axis=(0, 2))
+    assert strength[20:40].sum() < strength[50:70].sum()
+
+
+def test_trails_of_length_zero(frame):
+    drawer = TrackDrawer(trail_length=0)
+    drawer.draw(frame, BOX, [7])
+    assert not drawer._trails
+
+
+def test_colours_are_stable_and_apart():
+    assert identity_colour(3) == identity_colour(3)
+    hues = [colorsys.rgb_to_hsv(*(identity_colour(i)[::-1]))[0] for i in range(1, 6)]
+    gaps = np.diff(sorted(hues), append=min(hues) + 1)
+    assert gaps.min() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("instances_id", dict(instances_id=[1, 2])),
+        ("scores", dict(instances_id=[1], scores=[])),
+        ("labels", dict(instances_id=[1], labels=[], class_names=["a", "b"])),
+    ],
+)
+def test_lengths_are_checked(frame, name, kwargs):
+    with pytest.raises(ValueError, match=name):
+        TrackDrawer().draw(frame, BOX, **kwargs)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="trail_length"):
+        TrackDrawer(trail_length=-1)
+    with pytest.raises(ValueError, match="line_width"):
+        TrackDrawer(line_width=0)
+    with pytest.raises(ValueError, match="frame"):
+        TrackDrawer().draw(np.zeros((4, 4), np.uint8), BOX, [1])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((64, 48), (64, 48)), ((63, 47), (64, 48))]
+)
+def test_video_reads_back(tmp_path, size, expected):
+    path = tmp_path / "new" / "video.mp4"
+    with VideoWriter(path, 15) as writer:
+        for level in (0, 100, 200):
+            writer.write(np.full((size[1], size[0], 3), level, np.uint8))
+    frames = read_video(path)
+    assert [image.shape[1::-1] for image in frames] == [expected] * 3
+    np.testing.assert_allclose([f.mean() for f in frames], [0, 100, 200], atol=6)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 15
+
+
+def test_video_frames_keep_their_size(tmp_path, frame):
+    path = tmp_path / "video.mp4"
+    with VideoWriter(path, 15) as writer:
+        writer.write(frame)
+        with pytest.raises(ValueError, match=r"video\.mp4.*\(159, 240, 3\)"):
+            writer.write(frame[1:])
+
+
+def test_unwritable_video_is_named(tmp_path, frame):
+    path = tmp_path / "video.mp4"
+    path.mkdir()
+    with pytest.raises(OSError, match=r"video\.mp4"):
+        VideoWriter(path, 15).write(frame)
+
+
+def test_frame_rate_is_checked(tmp_path):
+    with pytest.raises(ValueError, match="frame_rate"):
+        VideoWriter(tmp_path / "video.mp4", 0)
+
+
+def test_unused_writer_leaves_no_file(tmp_path):
+    with VideoWriter(tmp_path / "video.mp4", 15):
+        pass
+    assert not any(tmp_path.iterdir())
