@@ -1,0 +1,62 @@
+# For tools/run_demo.sh: made-up sequences, trained from scratch in minutes on two CPU
+# cores. Images are small and people plain, so a small input and few steps suffice.
+_base_ = "fairmot_dla34_mot17.py"
+
+data_root = "demo_output"
+input_size = (256, 160)
+
+model = dict(
+    # Plain convolutions, as in FairMOT's dlaconv variant, and narrower branches: half
+    # the time of a step.
+    neck=dict(use_dcn=False),
+    bbox_head=dict(feat_channels=128),
+    # Detection is what takes longest to learn from nothing: ReID gets less of the
+    # shared features than it does in a long training.
+    task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.3),
+)
+
+train_pipeline = [
+    dict(type="CheckedLoadImageFromFile"),
+    dict(type="RandomSaturationValue", fraction=0.2),
+    dict(type="Letterbox", size=input_size),
+    dict(type="RandomBoxAffine", degrees=(0, 0), scale=(0.9, 1.2), shear=(0, 0)),
+    dict(type="mmdet.RandomFlip", prob=0.5),
+    dict(type="PackTrackTrainInputs"),
+]
+test_pipeline = [
+    dict(
+        type="TransformBroadcaster",
+        transforms=[
+            dict(type="CheckedLoadImageFromFile"),
+            dict(type="Letterbox", size=input_size),
+        ],
+    ),
+    {{_base_.pack_frames}},
+]
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    dataset=dict(
+        data_root=f"{data_root}/training/train", detector=None, pipeline=train_pipeline
+    ),
+)
+test_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=f"{data_root}/unseen/test", detector=None, pipeline=test_pipeline
+    ),
+)
+
+train_cfg = dict(max_epochs=2)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.1, by_epoch=False, end=20),
+    dict(
+        type="CosineAnnealingLR",
+        by_epoch=True,
+        T_max=2,
+        eta_min_ratio=0.02,
+        convert_to_iter_based=True,
+    ),
+]
+default_hooks = dict(logger=dict(interval=20))

@@ -1,0 +1,101 @@
+import copy
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmdet.apis.inference import build_test_pipeline
+from mmdet.structures import TrackDataSample
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from fairmot_mm.registry import MODELS
+from fairmot_mm.utils import load_for_tracking
+
+
+def init_model(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device | None = None,
+    cfg_options: dict | None = None,
+) -> nn.Module:
+    """Build a model for tracking.
+
+    Args:
+        config (str | Path | Config): Config or its file.
+        checkpoint (str | Path | None): Its weights; random ones if None.
+        device (str | torch.device | None): Where it runs; a GPU if there is one.
+        cfg_options (dict | None): Settings that override the config's.
+
+    Returns:
+        nn.Module: The model in evaluation mode, with the config as ``cfg``.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is missing.
+        ValueError: If the checkpoint does not fit.
+    """
+    if isinstance(config, Config):
+        config = copy.deepcopy(config)  # the caller's stays as it is
+    else:
+        config = Config.fromfile(config)
+    if cfg_options is not None:
+        config.merge_from_dict(cfg_options)
+    init_default_scope(config.get("default_scope", "fairmot_mm"))
+    model = MODELS.build(config.model)
+    if checkpoint is not None:
+        load_for_tracking(model, checkpoint)
+    model.cfg = config
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval()
+
+
+def inference_mot(
+    model: nn.Module,
+    frame: np.ndarray | str | Path,
+    frame_id: int,
+    frame_rate: float = 30.0,
+) -> TrackDataSample:
+    """Track the next frame of a stream.
+
+    Args:
+        model (nn.Module): From :func:`init_model`.
+        frame (np.ndarray | str | Path): Image (H, W, 3), BGR uint8, or its file.
+        frame_id (int): Number of the frame; 0 starts a new video.
+        frame_rate (float): Frames a second, which says how long lost tracks are kept.
+            Read when a video starts.
+
+    Returns:
+        TrackDataSample: The frame's sample is its only one; ``pred_track_instances``
+        (``bboxes`` (N, 4) xyxy in pixels of the frame, ``scores``, ``labels``,
+        ``instances_id``) can be read off it directly as well.
+
+    Raises:
+        OSError: If the image file cannot be read.
+        ValueError: If the frame is no BGR image of bytes.
+    """
+    if isinstance(frame, str | Path):
+        path, frame = frame, cv2.imread(str(frame))
+        if frame is None:
+            raise OSError(f"unreadable image {path}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(
+            f"frame of {frame.dtype} and shape {frame.shape}: expected uint8 (H, W, 3)"
+        )
+    if not hasattr(model, "frame_pipeline"):
+        init_default_scope(model.cfg.get("default_scope", "fairmot_mm"))
+        model.frame_pipeline = build_test_pipeline(model.cfg)
+    data = model.frame_pipeline(
+        dict(
+            img=[frame],
+            img_id=[frame_id],
+            frame_id=[frame_id],
+            frame_rate=[frame_rate],
+            ori_shape=[frame.shape[:2]],
+        )
+    )
+    with torch.no_grad():
+        (result,) = model.test_step(default_collate([data]))
+    result.pred_track_instances = result[0].pred_track_instances
+    return result

@@ -1,0 +1,79 @@
+import pytest
+from mmengine.config import Config
+
+from fairmot_mm.utils.runner import fit_to_training_data, prepare_cpu_processes
+
+
+def config(data_root, **loader) -> Config:
+    dataset = dict(type="MOTFrameDataset", data_root=str(data_root), pipeline=[])
+    return Config(
+        dict(
+            default_scope="fairmot_mm",
+            launcher="none",
+            model=dict(reid_head=dict(num_ids="auto")),
+            train_dataloader=dict(dict(batch_size=2, dataset=dataset), **loader),
+        )
+    )
+
+
+def test_auto_becomes_the_number_of_identities(synthetic):
+    cfg = config(synthetic)
+    fit_to_training_data(cfg)
+    identities = {
+        (path.parent.parent.name, line.split(",")[1])
+        for path in synthetic.glob("*/gt/gt.txt")
+        for line in path.read_text().splitlines()
+        if line.split(",")[6] == "1"
+    }
+    assert cfg.model.reid_head.num_ids == len(identities)
+
+
+def test_a_wrapped_dataset_is_asked_too(synthetic):
+    cfg, plain = config(synthetic), config(synthetic)
+    cfg.train_dataloader.dataset = dict(
+        type="RepeatDataset", times=3, dataset=cfg.train_dataloader.dataset
+    )
+    fit_to_training_data(cfg)
+    fit_to_training_data(plain)
+    assert cfg.model.reid_head.num_ids == plain.model.reid_head.num_ids
+
+
+def test_a_given_number_stays(synthetic):
+    cfg = config(synthetic)
+    cfg.model.reid_head.num_ids = 1000
+    fit_to_training_data(cfg)
+    assert cfg.model.reid_head.num_ids == 1000
+
+
+def test_a_dataset_that_does_not_know_is_named(synthetic):
+    cfg = config(synthetic)
+    cfg.train_dataloader.dataset = dict(
+        type="MOTVideoDataset", data_root=str(synthetic), pipeline=[]
+    )
+    with pytest.raises(
+        AttributeError, match=r"MOTVideoDataset has no num_ids.*num_ids"
+    ):
+        fit_to_training_data(cfg)
+
+
+def test_data_that_make_no_batch_are_refused(synthetic):
+    # Otherwise a training of no iteration would end in success.
+    cfg = config(synthetic, batch_size=16, drop_last=True)
+    with pytest.raises(ValueError, match=r"15 training images make no batch of 16"):
+        fit_to_training_data(cfg)
+    fit_to_training_data(config(synthetic, batch_size=15, drop_last=True))
+    fit_to_training_data(config(synthetic, batch_size=16, drop_last=False))
+
+
+def test_one_process_needs_no_preparation(synthetic):
+    cfg = config(synthetic)
+    prepare_cpu_processes(cfg)
+    assert "model_wrapper_cfg" not in cfg
+
+
+def test_slurm_without_gpu_is_refused(synthetic, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    cfg = config(synthetic)
+    cfg.launcher = "slurm"
+    with pytest.raises(RuntimeError, match=r"slurm needs GPUs.*dist_train\.sh"):
+        prepare_cpu_processes(cfg)

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Make up pedestrians, train FairMOT on them, track others: run_demo.sh [OUTPUT_DIR].
+set -euo pipefail
+cd "$(dirname "$0")/.."
+output=${1:-demo_output}
+environment=${FAIRMOT_ENV:-.venv}
+config=configs/fairmot_dla34_demo.py
+bash tools/setup_env.sh "$environment"
+python=$environment/bin/python
+
+echo "[demo] 1/3 making sequences"
+# One camera in one street. Many short sequences for training: other people teach more
+# than further frames of the same ones.
+"$python" tools/make_synthetic_mot.py "$output/training" \
+  --train 20 --test 0 --frames 30 --people 8 --size 512x288 --street 3 --overwrite
+"$python" tools/make_synthetic_mot.py "$output/unseen" \
+  --train 0 --test 2 --frames 60 --people 5 --size 512x288 --street 3 --overwrite
+echo "[demo] 2/3 training from scratch, a few minutes on two cores"
+"$python" tools/train.py "$config" --work-dir "$output/work" \
+  --cfg-options train_dataloader.dataset.data_root="$output/training/train"
+checkpoint=$(cat "$output/work/last_checkpoint")
+echo "[demo] 3/3 tracking people never seen in training"
+"$python" tools/test.py "$config" "$checkpoint" --work-dir "$output/work" \
+  --out "$output/results" --show-dir "$output/videos" \
+  --cfg-options test_dataloader.dataset.data_root="$output/unseen/test"
+"$python" tools/analysis_tools/eval_mot.py --gt-root "$output/unseen/test" \
+  --results "$output/results" --out "$output/figures.json"
+echo "[demo] figures  $output/figures.json"
+echo "[demo] results  $output/results"
+echo "[demo] videos   $(ls "$output"/videos/*.mp4 | tr '\n' ' ')"

@@ -1,0 +1,88 @@
+"""Track and score: python tools/test.py CONFIG CHECKPOINT."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+import fairmot_mm  # noqa: F401  (registers the components)
+from fairmot_mm.utils import load_for_tracking
+from fairmot_mm.utils.runner import prepare_cpu_processes
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--work-dir", help="folder of logs and figures")
+    parser.add_argument("--out", help="folder for the result files, one per sequence")
+    parser.add_argument(
+        "--show-dir", help="folder for the tracked videos and their frames"
+    )
+    parser.add_argument(
+        "--format-only",
+        action="store_true",
+        help="write result files for a submission and do not score them",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override settings of the config",
+    )
+    parser.add_argument(
+        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none"
+    )
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Join the config file and the command line."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    if args.format_only:
+        cfg.test_evaluator.format_only = True
+        args.out = args.out or str(Path(cfg.work_dir) / "results")
+    if args.out is not None:
+        cfg.test_evaluator.outfile_prefix = args.out
+    if args.show_dir is not None:
+        hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+    # Training's parts are not built: tracking needs neither data nor schedule.
+    for key in ("train", "val"):
+        for part in (f"{key}_dataloader", f"{key}_cfg", f"{key}_evaluator"):
+            cfg.pop(part, None)
+    for key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
+        cfg.pop(key, None)
+    cfg.load_from, cfg.resume = None, False
+    return cfg
+
+
+def main() -> None:
+    """Track and score."""
+    args = parse_args()
+    cfg = load_config(args)
+    prepare_cpu_processes(cfg)
+    runner = Runner.from_cfg(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    # Not the runner's own loading, which lets tensors be missing.
+    load_for_tracking(model, args.checkpoint)
+    runner.test()
+
+
+if __name__ == "__main__":
+    main()
