@@ -53,7 +53,7 @@ def frames(tmp_path_factory, synthetic):
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory, frames):
     path = tmp_path_factory.mktemp("config") / "small.py"
-    base = str(CONFIGS / "fairmot_dla34_demo.py")
+    base = str(CONFIGS / "fairmot_dla34_overfit.py")
     path.write_text(CONFIG.format(base=base, data=str(frames[0].parents[2])))
     return path
 
