@@ -12,7 +12,9 @@ model = dict(
     bbox_head=dict(feat_channels=128),
     # Detection is what takes longest to learn from nothing: ReID gets less of the
     # shared features than it does in a long training.
-    task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.3),
+    task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
+    # A network so young is less sure of what it sees.
+    tracker=dict(obj_score_thr=0.35),
 )
 
 train_pipeline = [
