@@ -1,10 +1,13 @@
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from mmcv.cnn import build_conv_layer
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from fairmot_mm.models.layers import DCNv2, gathered_deform_conv2d
+from fairmot_mm.models.layers import DCNv2, sampled_deform_conv, sampled_deform_conv2d
 
 GEOMETRIES = [
     dict(kernel_size=3, padding=1),
@@ -26,11 +29,11 @@ def layer(spread: float = 0.7, **geometry) -> DCNv2:
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_gather_equals_torchvision_forward_and_backward(geometry):
+def test_cpu_equals_torchvision_forward_and_backward(geometry):
     conv = layer(**geometry)
     image = torch.randn(3, 8, 11, 14, requires_grad=True)
     results = []
-    for backend in ("torchvision", "gather"):
+    for backend in ("torchvision", "cpu"):
         conv.backend = backend
         conv.zero_grad()
         image.grad = None
@@ -48,8 +51,8 @@ def test_offsets_far_outside_the_map_sample_zero():
     offset = torch.full((1, 2, 4, 4), 1e9)
     offset[:, :, 2:] = -1e9
     ones = torch.ones(1, 1, 1, 1)
-    out = gathered_deform_conv2d(
-        image, offset, ones.expand(1, 1, 4, 4), ones, None, (1, 1), (0, 0), (1, 1)
+    out = sampled_deform_conv2d(
+        image, offset, ones.expand(1, 1, 4, 4), ones, None, [1, 1], [0, 0], [1, 1]
     )
     assert torch.equal(out, torch.zeros(1, 1, 4, 4))
 
@@ -59,14 +62,14 @@ def test_half_a_cell_outside_samples_half():
     offset = torch.zeros(1, 2, 3, 3)
     offset[:, 0] = -0.5  # half a cell up: the first row reaches half outside
     ones = torch.ones(1, 1, 1, 1)
-    arguments = (offset, ones.expand(1, 1, 3, 3), ones, None, (1, 1), (0, 0), (1, 1))
-    out = gathered_deform_conv2d(image, *arguments)
+    arguments = (offset, ones.expand(1, 1, 3, 3), ones, None, [1, 1], [0, 0], [1, 1])
+    out = sampled_deform_conv2d(image, *arguments)
     assert out[0, 0].tolist() == [[0.5] * 3, [1.0] * 3, [1.0] * 3]
 
 
 def test_gradients_are_those_of_finite_differences():
     conv = layer(spread=0.1, kernel_size=3, padding=1).double()
-    conv.backend = "gather"
+    conv.backend = "cpu"
     image = torch.randn(1, 8, 3, 4, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(conv, (image,), atol=1e-6)
 
@@ -90,6 +93,89 @@ def test_autocast_keeps_sampling_positions_precise(dtype):
     assert out.dtype == dtype
     assert (out.float() - exact).abs().max() < 0.03 * exact.abs().max()
     assert all(p.grad.isfinite().all() for p in conv.parameters())
+
+
+def test_samples_are_made_in_chunks(monkeypatch):
+    conv = layer(kernel_size=3, padding=1)
+    image = torch.randn(2, 8, 11, 14)
+    whole = conv(image)
+    monkeypatch.setattr(sampled_deform_conv, "CHUNK_BYTES", 7 * 9 * 8 * 4)
+    assert torch.allclose(conv(image), whole, atol=1e-6)
+
+
+def test_any_number_of_threads_gives_the_same():
+    conv = layer(kernel_size=3, padding=1)
+    image = torch.randn(2, 8, 11, 14)
+    threads = torch.get_num_threads()
+    outs = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            outs.append(conv(image))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.allclose(out, outs[0], atol=1e-6) for out in outs)
+
+
+def test_works_in_several_threads_and_in_a_forked_process():
+    conv = layer(kernel_size=3, padding=1).requires_grad_(False)
+    image = torch.randn(1, 8, 40, 40)
+    expected = conv(image)
+    with ThreadPoolExecutor(4) as threads:
+        outs = list(threads.map(conv, [image] * 16))
+    assert all(torch.allclose(out, expected, atol=1e-6) for out in outs)
+    offset, mask = torch.randn(1, 18, 40, 40), torch.rand(1, 9, 40, 40)
+    samples = sampled_deform_conv.Samples(
+        image, offset, mask, (3, 3), [1, 1], [1, 1], [1, 1]
+    )
+    columns = samples.empty()
+    here = samples.sample(0, samples.chunk, columns).clone()
+    columns.share_memory_().zero_()
+    child = multiprocessing.get_context("fork").Process(
+        target=samples.sample, args=(0, samples.chunk, columns)
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert torch.equal(columns, here)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (11, 14)])
+def test_exports_with_its_operator(size):
+    conv = layer(kernel_size=3, padding=1).requires_grad_(False)
+    image = torch.randn(1, 8, *size)
+    program = torch.export.export(conv, (image,))
+    assert "fairmot_mm.deform_conv2d" in str(program.graph)
+    assert torch.allclose(program.module()(image), conv(image), atol=1e-6)
+
+
+def test_compiles_whole_forward_and_backward():
+    conv = layer(kernel_size=3, padding=1)
+    image = torch.randn(2, 8, 11, 14)
+    # The tracing of the compiler with another code generator than its default, which
+    # would need a C++ compiler here.
+    compiled = torch.compile(conv, backend="aot_eager", fullgraph=True)
+    grads = []
+    for run in (conv, compiled):
+        conv.zero_grad()
+        run(image).square().sum().backward()
+        grads.append([p.grad.clone() for p in conv.parameters()])
+    for expected, given in zip(*grads, strict=True):
+        assert torch.allclose(given, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_memory_stays_below_that_of_im2col():
+    image = torch.randn(1, 64, 96, 160)
+    conv = DCNv2(64, 64, 3, padding=1).requires_grad_(False)
+    columns = 9 * image.numel() * 4
+    with torch.profiler.profile(profile_memory=True) as profile:
+        conv(image)
+    peak = total = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            total += event.nbytes()
+            peak = max(peak, total)
+    assert 0 < peak < columns
 
 
 def test_offsets_are_read_as_torchvision_reads_them():

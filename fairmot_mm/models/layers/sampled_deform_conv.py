@@ -1,0 +1,257 @@
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import deform_sampling
+
+# Samples of so many bytes are made and multiplied at a time: they stay in a processor's
+# cache, and no more memory than this is needed for them at any size of the map.
+CHUNK_BYTES = 1 << 22
+# Fewer channels than these a thread are not worth sharing out.
+MIN_CHANNELS = 16
+
+
+class Samples:
+    """The samples of one deformable convolution, a chunk of output cells at a time.
+
+    Args:
+        x (Tensor): (N, C, H, W).
+        offset (Tensor): (N, 2 * G * K, Ho, Wo).
+        mask (Tensor): (N, G * K, Ho, Wo).
+        kernel_size (list[int]): Kernel height and width.
+        stride (list[int]): Vertical and horizontal stride.
+        padding (list[int]): Vertical and horizontal zero padding.
+        dilation (list[int]): Vertical and horizontal dilation.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        offset: Tensor,
+        mask: Tensor,
+        kernel_size: list[int],
+        stride: list[int],
+        padding: list[int],
+        dilation: list[int],
+    ) -> None:
+        # A half-precision map is sampled in single precision, chunk by chunk, and
+        # rounded once.
+        self.dtype = x.dtype
+        precise = torch.promote_types(x.dtype, torch.float32)
+        self.rows = x.to(precise).permute(0, 2, 3, 1).contiguous()
+        self.offset, self.mask = (t.to(precise).contiguous() for t in (offset, mask))
+        kernel = np.indices(kernel_size).reshape(2, -1)
+        # Positions are rounded to the precision of the offsets, as torchvision's are.
+        self.grids = [
+            deform_sampling.grid(
+                mask.shape[2 + axis],
+                kernel[axis] * dilation[axis],
+                stride[axis],
+                padding[axis],
+            ).astype(self.offset.numpy().dtype)
+            for axis in (0, 1)
+        ]
+        self.points = kernel.shape[1]
+        self.cells = mask.shape[0] * mask.shape[2] * mask.shape[3]
+        row_bytes = self.points * self.rows.shape[-1] * self.rows.element_size()
+        self.chunk = max(1, min(self.cells, CHUNK_BYTES // row_bytes))
+        self.given = [t.numpy() for t in (self.rows, self.offset, self.mask)]
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """First and last (exclusive) output cell of each chunk."""
+        starts = range(0, self.cells, self.chunk)
+        return [(start, min(start + self.chunk, self.cells)) for start in starts]
+
+    def empty(self) -> Tensor:
+        """Room for a chunk's samples (M, K, C)."""
+        return self.rows.new_empty((self.chunk, self.points, self.rows.shape[-1]))
+
+    def sample(self, start: int, stop: int, columns: Tensor) -> Tensor:
+        """Samples (M, K, C) of a chunk, made in ``columns``."""
+        deform_sampling.sample(
+            torch.get_num_threads(),
+            *self.given,
+            *self.grids,
+            start,
+            stop,
+            columns.numpy(),
+        )
+        return columns[: stop - start].to(self.dtype)
+
+    def backward(
+        self,
+        start: int,
+        stop: int,
+        columns: Tensor,
+        grad_rows: Tensor,
+        grad_offset: Tensor,
+        grad_mask: Tensor,
+    ) -> None:
+        """Gradients of a chunk's samples, which take their gradients' place."""
+        arrays = [t.numpy() for t in (columns, grad_rows, grad_offset, grad_mask)]
+        deform_sampling.sample_backward(
+            len(grad_mask), *self.given, *self.grids, start, stop, *arrays
+        )
+
+
+def _multiply(columns: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Rows (M, C) times weights (O, C), plus bias (O,).
+
+    As a convolution over a channels-last map one pixel high: PyTorch hands that to
+    oneDNN, which on many processors is twice as fast as the library behind ``linear``.
+    """
+    rows = columns.view(1, 1, *columns.shape).permute(0, 3, 1, 2)
+    out = F.conv2d(rows, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).view(-1, len(weight))
+
+
+@torch.library.custom_op("fairmot_mm::deform_conv2d", mutates_args=())
+def sampled_deform_conv2d(
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+) -> Tensor:
+    """Modulated deformable convolution on a CPU by sampling and matrix products.
+
+    Same operator as :func:`torchvision.ops.deform_conv2d` (DCNv2, Zhu et al., CVPR
+    2019, eq. 1), forward and backward, many times faster and in less memory.
+
+    Args:
+        x (Tensor): Map of shape (N, C, H, W).
+        offset (Tensor): (N, 2 * G * K, Ho, Wo), interleaved (dy, dx) in pixels, G
+            deformable groups, of at least single precision whatever ``x`` has.
+        mask (Tensor): (N, G * K, Ho, Wo) in [0, 1].
+        weight (Tensor): (C_out, C / groups, kh, kw) in the type of ``x``.
+        bias (Tensor | None): (C_out,) in the type of ``x``.
+        stride (list[int]): Vertical and horizontal stride.
+        padding (list[int]): Vertical and horizontal zero padding.
+        dilation (list[int]): Vertical and horizontal dilation.
+
+    Returns:
+        Tensor: (N, C_out, Ho, Wo), channels-last in memory.
+    """
+    samples = Samples(x, offset, mask, weight.shape[2:], stride, padding, dilation)
+    columns = samples.empty()
+    groups = x.shape[1] // weight.shape[1]
+    weights = _as_sampled(weight).chunk(groups)
+    biases = bias.chunk(groups) if bias is not None else (None,) * groups
+    out = _empty_output(x, mask, weight)
+    rows = out.permute(0, 2, 3, 1).view(samples.cells, -1)
+    for start, stop in samples.chunks():
+        parts = samples.sample(start, stop, columns).chunk(groups, dim=-1)
+        for part, w, b, target in zip(
+            parts, weights, biases, rows[start:stop].chunk(groups, dim=-1), strict=True
+        ):
+            target.copy_(_multiply(part.flatten(1), w, b))
+    return out
+
+
+@sampled_deform_conv2d.register_fake
+def _(x, offset, mask, weight, bias, stride, padding, dilation):
+    return _empty_output(x, mask, weight)
+
+
+@torch.library.custom_op("fairmot_mm::deform_conv2d_backward", mutates_args=())
+def sampled_deform_conv2d_backward(
+    grad: Tensor,
+    x: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`sampled_deform_conv2d`.
+
+    The samples are made again rather than kept: beside the products that costs little.
+
+    Args:
+        grad (Tensor): Gradient (N, C_out, Ho, Wo) of the output.
+        x (Tensor): As given to the operator, and so on.
+        offset (Tensor): As given to the operator.
+        mask (Tensor): As given to the operator.
+        weight (Tensor): As given to the operator.
+        stride (list[int]): As given to the operator.
+        padding (list[int]): As given to the operator.
+        dilation (list[int]): As given to the operator.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor, Tensor]: Gradients of ``x``, ``offset``, ``mask``
+        and ``weight``.
+    """
+    samples = Samples(x, offset, mask, weight.shape[2:], stride, padding, dilation)
+    groups = x.shape[1] // weight.shape[1]
+    deform_groups = mask.shape[1] // samples.points
+    channels = x.shape[1] // deform_groups
+    threads = min(torch.get_num_threads(), max(1, channels // MIN_CHANNELS))
+
+    rows = grad.permute(0, 2, 3, 1).reshape(samples.cells, -1).to(x.dtype)
+    weights = [part.t().contiguous() for part in _as_sampled(weight).chunk(groups)]
+    grad_x = torch.zeros_like(samples.rows)
+    # A share each for the threads.
+    grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.offset.dtype)
+    grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.offset.dtype)
+    grad_weight = samples.rows.new_zeros(len(weight), weights[0].shape[0])
+    columns = samples.empty()
+    for start, stop in samples.chunks():
+        chunk = columns[: stop - start]
+        parts = rows[start:stop].chunk(groups, dim=-1)
+        for column, part, w in zip(
+            chunk.chunk(groups, dim=-1), parts, weights, strict=True
+        ):
+            column.copy_(_multiply(part, w).view(column.shape))
+        samples.backward(start, stop, chunk, grad_x, grad_offset, grad_mask)
+        for target, column, part in zip(
+            grad_weight.chunk(groups), chunk.chunk(groups, dim=-1), parts, strict=True
+        ):
+            target += part.t() @ column.flatten(1).to(part.dtype)
+    grad_weight = grad_weight.view(len(weight), samples.points, -1)
+    return (
+        grad_x.permute(0, 3, 1, 2).to(x.dtype),
+        grad_offset.sum(0).to(offset.dtype),
+        grad_mask.sum(0).to(mask.dtype),
+        grad_weight.transpose(1, 2).reshape(weight.shape).to(weight.dtype),
+    )
+
+
+@sampled_deform_conv2d_backward.register_fake
+def _(grad, x, offset, mask, weight, stride, padding, dilation):
+    return (
+        torch.empty_like(x, memory_format=torch.channels_last),
+        torch.empty_like(offset, memory_format=torch.contiguous_format),
+        torch.empty_like(mask, memory_format=torch.contiguous_format),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
+    )
+
+
+def _as_sampled(weight: Tensor) -> Tensor:
+    """Weights (O, K * C), kernel points before channels as the samples lie."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def _empty_output(x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    shape = (len(x), len(weight), *mask.shape[2:])
+    return x.new_empty(shape).to(memory_format=torch.channels_last)
+
+
+def _keep_inputs(ctx, inputs: tuple, output: Tensor) -> None:
+    *tensors, bias, ctx.stride, ctx.padding, ctx.dilation = inputs
+    ctx.with_bias = bias is not None
+    ctx.save_for_backward(*tensors)
+
+
+def _backward(ctx, grad: Tensor) -> tuple:
+    geometry = (ctx.stride, ctx.padding, ctx.dilation)
+    grads = sampled_deform_conv2d_backward(grad, *ctx.saved_tensors, *geometry)
+    grad_bias = grad.sum((0, 2, 3)) if ctx.with_bias else None
+    return (*grads, grad_bias, None, None, None)
+
+
+sampled_deform_conv2d.register_autograd(_backward, setup_context=_keep_inputs)
