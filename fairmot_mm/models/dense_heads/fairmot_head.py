@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from fairmot_mm.registry import MODELS
 
-from ..layers.branch import conv_branch
+from ..layers.branch import ConvBranch
 from ..utils import gather_cells
 from .center_targets import CenterTargets, center_targets
 from .geometry import input_to_image
@@ -61,9 +62,9 @@ class FairMOTHead(BaseDenseHead):
         self.num_classes = num_classes
         self.ltrb = ltrb
         self.topk = (test_cfg or {}).get("topk", 500)
-        self.heatmap_branch = conv_branch(in_channels, feat_channels, num_classes)
-        self.size_branch = conv_branch(in_channels, feat_channels, 4 if ltrb else 2)
-        self.offset_branch = conv_branch(in_channels, feat_channels, 2)
+        self.heatmap_branch = ConvBranch(in_channels, feat_channels, num_classes)
+        self.size_branch = ConvBranch(in_channels, feat_channels, 4 if ltrb else 2)
+        self.offset_branch = ConvBranch(in_channels, feat_channels, 2)
         self.loss_heatmap = MODELS.build(
             loss_heatmap or dict(type="mmdet.GaussianFocalLoss")
         )
@@ -86,6 +87,29 @@ class FairMOTHead(BaseDenseHead):
         (x,) = feats
         return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
 
+    def heatmap(self, feats: Sequence[Tensor]) -> Tensor:
+        """Compute the heatmap's logits (N, C, h, w) alone."""
+        (x,) = feats
+        return self.heatmap_branch(x)
+
+    def boxes_at(
+        self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Compute size and offset at some cells alone.
+
+        Args:
+            feats (Sequence[Tensor]): One map (N, C_in, h, w).
+            image (Tensor): (...) index of the image in the batch.
+            cell (Tensor): (...) flat index ``y * w + x``.
+
+        Returns:
+            tuple[Tensor, Tensor]: Size (..., 4 or 2) and offset (..., 2), in cells.
+        """
+        (x,) = feats
+        branches = (self.size_branch, self.offset_branch)
+        size, offset = (branch.at(x, image, cell) for branch in branches)
+        return size, offset
+
     def get_targets(
         self,
         batch_gt_instances: Sequence[InstanceData],
@@ -106,26 +130,29 @@ class FairMOTHead(BaseDenseHead):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
-        """Losses of the maps for a batch's boxes; see :meth:`loss_by_targets`."""
+        """Losses of whole maps for a batch's boxes; see :meth:`loss_by_targets`."""
         targets = self.get_targets(
             batch_gt_instances,
             heatmap.shape[-2:],
             batch_img_metas[0]["batch_input_shape"],
         )
-        return self.loss_by_targets(heatmap, size, offset, targets)
+        values = (gather_cells(m, targets.image, targets.cell) for m in (size, offset))
+        return self.loss_by_targets(heatmap, *values, targets)
 
     def loss_by_targets(
         self, heatmap: Tensor, size: Tensor, offset: Tensor, targets: CenterTargets
     ) -> dict[str, Tensor]:
-        """Losses of the maps, normalised over all processes.
+        """Losses of the heatmap and of what stands at M centres.
+
+        Normalised over all processes.
 
         The heatmap's focal loss is divided by the number of cells that equal 1, the L1
         losses by the number of numbers compared (FairMOT, eq. 1 and 2).
 
         Args:
             heatmap (Tensor): (N, C, h, w) logits.
-            size (Tensor): (N, 4 or 2, h, w).
-            offset (Tensor): (N, 2, h, w).
+            size (Tensor): (M, 4 or 2), in cells.
+            offset (Tensor): (M, 2), in cells.
             targets (CenterTargets): What they should be.
 
         Returns:
@@ -156,9 +183,8 @@ class FairMOTHead(BaseDenseHead):
             ("loss_size", self.loss_size, size, targets.size),
             ("loss_offset", self.loss_offset, offset, targets.offset),
         ):
-            output = gather_cells(output, targets.image, targets.cell).float()
             losses[name] = loss(
-                output,
+                output.float(),
                 target,
                 avg_factor=objects * target.shape[1] + 1e-4 / processes,
             )
@@ -193,7 +219,52 @@ class FairMOTHead(BaseDenseHead):
             ``scores`` (K,), ``labels`` (K,) and ``cells`` (K,), the flat map index
             each was read from.
         """
-        boxes, scores, labels, cells = self._decode(heatmap, size, offset)
+
+        def boxes_at(image: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+            return gather_cells(size, image, cell), gather_cells(offset, image, cell)
+
+        return self._decode(heatmap, boxes_at, batch_img_metas, rescale, input_hw)
+
+    def predict_at_peaks(
+        self,
+        feats: Sequence[Tensor],
+        batch_img_metas: Sequence[dict],
+        rescale: bool = True,
+        input_hw: tuple[int, int] | None = None,
+    ) -> list[InstanceData]:
+        """What :meth:`predict_by_feat` gives, without maps that nobody reads.
+
+        Args:
+            feats (Sequence[Tensor]): One map (N, C_in, h, w).
+            batch_img_metas (Sequence[dict]): See :meth:`predict_by_feat`.
+            rescale (bool): See :meth:`predict_by_feat`.
+            input_hw (tuple[int, int] | None): See :meth:`predict_by_feat`.
+
+        Returns:
+            list[InstanceData]: See :meth:`predict_by_feat`.
+        """
+        boxes_at = partial(self.boxes_at, feats)
+        heatmap = self.heatmap(feats)
+        return self._decode(heatmap, boxes_at, batch_img_metas, rescale, input_hw)
+
+    def _decode(
+        self,
+        heatmap: Tensor,
+        boxes_at: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        batch_img_metas: Sequence[dict],
+        rescale: bool,
+        input_hw: tuple[int, int] | None,
+    ) -> list[InstanceData]:
+        peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
+        k = min(self.topk, peaks[0].numel())
+        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks, k=k)
+        image = torch.arange(len(heatmap), device=cells.device)
+        sides, offset = boxes_at(image[:, None].expand_as(cells), cells)
+        sides = sides.float()
+        center = torch.stack((xs, ys), dim=-1) + offset
+        if not self.ltrb:
+            sides = sides.repeat(1, 1, 2) / 2
+        boxes = torch.cat((center - sides[..., :2], center + sides[..., 2:]), dim=-1)
         results = []
         for i, meta in enumerate(batch_img_metas):
             found = scores[i] > 0  # what is no peak was set to zero
@@ -210,19 +281,3 @@ class FairMOTHead(BaseDenseHead):
                 )
             )
         return results
-
-    def _decode(
-        self, heatmap: Tensor, size: Tensor, offset: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Peaks as boxes (N, K, 4) in cells, scores, labels and flat cells (N, K)."""
-        peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
-        k = min(self.topk, peaks[0].numel())
-        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks, k=k)
-        image = torch.arange(len(heatmap), device=cells.device)
-        image = image[:, None].expand_as(cells)
-        center = torch.stack((xs, ys), dim=-1) + gather_cells(offset, image, cells)
-        sides = gather_cells(size, image, cells).float()
-        if not self.ltrb:
-            sides = sides.repeat(1, 1, 2) / 2
-        boxes = torch.cat((center - sides[..., :2], center + sides[..., 2:]), dim=-1)
-        return boxes, scores, labels, cells

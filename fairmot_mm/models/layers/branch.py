@@ -1,22 +1,51 @@
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
-def conv_branch(in_channels: int, feat_channels: int, out_channels: int) -> nn.Module:
+class ConvBranch(nn.Sequential):
     """Branch of a head: 3x3 convolution, ReLU, 1x1 convolution, biases at zero.
 
     Args:
         in_channels (int): Channels of the map that comes in.
         feat_channels (int): Channels between the convolutions.
         out_channels (int): Channels of the map that goes out.
-
-    Returns:
-        nn.Module: Maps (N, C_in, h, w) to (N, C_out, h, w).
     """
-    branch = nn.Sequential(
-        nn.Conv2d(in_channels, feat_channels, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(feat_channels, out_channels, 1),
-    )
-    nn.init.zeros_(branch[0].bias)
-    nn.init.zeros_(branch[-1].bias)
-    return branch
+
+    def __init__(self, in_channels: int, feat_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, feat_channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(feat_channels, out_channels, 1),
+        )
+        nn.init.zeros_(self[0].bias)
+        nn.init.zeros_(self[-1].bias)
+
+    def at(self, x: Tensor, image: Tensor, cell: Tensor) -> Tensor:
+        """Compute the branch at some cells alone.
+
+        A few objects need a few of tens of thousands of cells: what training compares
+        and tracking reads of all maps but the heatmap comes from here.
+
+        Args:
+            x (Tensor): Map (N, C_in, h, w).
+            image (Tensor): (...) index of the image in the batch.
+            cell (Tensor): (...) flat index ``y * w + x``.
+
+        Returns:
+            Tensor: (..., C_out), what the whole map would hold there.
+        """
+        conv, activation, last = self
+        width = x.shape[-1]
+        # A cell's surroundings in a map with a border of one cell.
+        step = torch.arange(3, device=cell.device)
+        y, x_ = cell // width, cell % width
+        surroundings = F.pad(x, (1, 1, 1, 1))[
+            image[..., None, None],
+            :,
+            (y[..., None] + step)[..., :, None],
+            (x_[..., None] + step)[..., None, :],
+        ]
+        weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
+        hidden = activation(F.linear(surroundings.flatten(-3), weight, conv.bias))
+        return F.linear(hidden, last.weight.flatten(1), last.bias)

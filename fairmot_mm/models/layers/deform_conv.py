@@ -1,7 +1,6 @@
 import torch
 from mmengine.model import constant_init
 from torch import Tensor, nn
-from torch.nn.modules.utils import _pair
 from torchvision.ops import deform_conv2d
 
 from fairmot_mm.registry import MODELS
@@ -10,7 +9,7 @@ from .sampled_deform_conv import sampled_deform_conv2d
 
 
 @MODELS.register_module()
-class DCNv2(nn.Module):
+class DCNv2(nn.Conv2d):
     """Modulated deformable convolution with its offset branch (DCNv2).
 
     A convolution layer of the toolboxes: ``conv_cfg=dict(type='fairmot_mm.DCNv2')``.
@@ -47,25 +46,22 @@ class DCNv2(nn.Module):
         bias: bool = True,
         backend: str = "auto",
     ) -> None:
-        super().__init__()
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+        )
         if backend not in self.BACKENDS:
             raise ValueError(f"backend={backend!r}: choose one of {self.BACKENDS}")
-        for key, value in (("groups", groups), ("deform_groups", deform_groups)):
-            if in_channels % value:
-                raise ValueError(f"{key}={value} does not divide {in_channels=}")
-        # The attributes ConvModule reads off any convolution.
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.groups, self.transposed, self.output_padding = groups, False, _pair(0)
-        self.kernel_size = _pair(kernel_size)
-        self.stride = _pair(stride)
-        self.padding = _pair(padding)
-        self.dilation = _pair(dilation)
+        if in_channels % deform_groups:
+            raise ValueError(f"{deform_groups=} does not divide {in_channels=}")
         self.deform_groups = deform_groups
         self.backend = backend
-        reference = nn.Conv2d(
-            in_channels, out_channels, self.kernel_size, groups=groups, bias=bias
-        )
-        self.weight, self.bias = reference.weight, reference.bias
         self.conv_offset = nn.Conv2d(
             in_channels,
             3 * deform_groups * self.kernel_size[0] * self.kernel_size[1],
@@ -82,25 +78,30 @@ class DCNv2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W) to (N, C_out, Ho, Wo)."""
-        # Sampling positions keep single precision under autocast: the eight bits of a
-        # bfloat16 are whole pixels on a map of this size.
-        kind = x.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else x.dtype
-        with torch.autocast(kind, enabled=False):
-            precise = x.to(torch.promote_types(x.dtype, torch.float32))
-            offset_y, offset_x, mask = self.conv_offset(precise).chunk(3, dim=1)
+        maps = self.conv_offset(x)
+        # Positions are single precision from here on: added to a column's number, the
+        # eight bits of a bfloat16 would be whole pixels.
+        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        offset_y, offset_x, mask = maps.chunk(3, dim=1)
         # The published operator reads these two thirds as interleaved (dy, dx) pairs.
         offset = torch.cat((offset_y, offset_x), dim=1)
         mask = mask.sigmoid()
+        kind = x.device.type
+        dtype = x.dtype
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
         geometry = (self.stride, self.padding, self.dilation)
         if self.backend == "cpu" or (self.backend == "auto" and x.is_cpu):
             bias = self.bias.to(dtype) if self.bias is not None else None
             return sampled_deform_conv2d(
                 x.to(dtype), offset, mask, self.weight.to(dtype), bias, *geometry
             )
+        # torchvision's operator wants all its arguments in one type.
+        tensors = [
+            t if t is None else t.to(offset) for t in (x, self.weight, self.bias)
+        ]
         with torch.autocast(kind, enabled=False):
             out = deform_conv2d(
-                precise, offset, self.weight, self.bias, *geometry, mask
+                tensors[0], offset, tensors[1], tensors[2], *geometry, mask
             )
         return out.to(dtype)

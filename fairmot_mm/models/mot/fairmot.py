@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import torch
 from mmdet.models.mot import BaseMOTModel
 from mmdet.structures import DetDataSample, TrackDataSample
@@ -48,6 +50,21 @@ class FairMOT(BaseMOTModel):
         self.tracker = MODELS.build(tracker) if tracker is not None else None
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)
 
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """Compute the one map (N, C, H/4, W/4) that the heads read.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            Sequence[Tensor]: The map, as the toolboxes hand maps on.
+        """
+        if inputs.dim() != 4:
+            raise ValueError(
+                f"inputs of shape {tuple(inputs.shape)}: expected (N, 3, H, W)"
+            )
+        return self.neck(self.backbone(inputs))
+
     def _forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None
     ) -> dict[str, Tensor]:
@@ -62,11 +79,7 @@ class FairMOT(BaseMOTModel):
             H/4, W/4) and ``offset`` (N, 2, H/4, W/4) in cells, ``embedding``
             (N, D, H/4, W/4), not normalised.
         """
-        if inputs.dim() != 4:
-            raise ValueError(
-                f"inputs of shape {tuple(inputs.shape)}: expected (N, 3, H, W)"
-            )
-        feats = self.neck(self.backbone(inputs))
+        feats = self.extract_feat(inputs)
         heatmap, size, offset = self.bbox_head(feats)
         return dict(
             heatmap=heatmap,
@@ -91,7 +104,8 @@ class FairMOT(BaseMOTModel):
             is joined from: ``heatmap``, ``size`` (weighted 0.1 by default), ``offset``
             and ``id``.
         """
-        maps = self._forward(inputs)
+        feats = self.extract_feat(inputs)
+        heatmap = self.bbox_head.heatmap(feats)
         instances = [sample.gt_instances for sample in data_samples]
         for item, sample in zip(instances, data_samples, strict=True):
             if "instances_ids" not in item:
@@ -101,17 +115,16 @@ class FairMOT(BaseMOTModel):
                     "fairmot_mm.PackTrackTrainInputs (-1 stands for no identity)"
                 )
         targets = self.bbox_head.get_targets(
-            instances, maps["heatmap"].shape[-2:], inputs.shape[-2:]
+            instances, heatmap.shape[-2:], inputs.shape[-2:]
         )
+        objects = (targets.image, targets.cell)
         identities = torch.cat([item.instances_ids for item in instances])
         parts = self.bbox_head.loss_by_targets(
-            maps["heatmap"], maps["size"], maps["offset"], targets
+            heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
         )
         detection = sum(parts.values())
         parts |= self.reid_head.loss(
-            maps["embedding"],
-            targets.image,
-            targets.cell,
+            self.reid_head.embeddings_at(feats, *objects),
             identities[targets.kept].long(),
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
@@ -138,17 +151,13 @@ class FairMOT(BaseMOTModel):
             raise ValueError(
                 f"{len(inputs)} images and {len(metas)} metas came in, expected one"
             )
-        maps = self._forward(inputs)
-        (found,) = self.bbox_head.predict_by_feat(
-            maps["heatmap"],
-            maps["size"],
-            maps["offset"],
-            metas,
-            input_hw=tuple(inputs.shape[-2:]),
+        feats = self.extract_feat(inputs)
+        (found,) = self.bbox_head.predict_at_peaks(
+            feats, metas, input_hw=tuple(inputs.shape[-2:])
         )
         cells = found.pop("cells")
-        found.embeddings = self.reid_head.embed(
-            maps["embedding"], torch.zeros_like(cells), cells
+        found.embeddings = self.reid_head.embeddings_at(
+            feats, torch.zeros_like(cells), cells
         )
         return found
 

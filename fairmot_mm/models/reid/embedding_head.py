@@ -11,8 +11,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from fairmot_mm.registry import MODELS
 
-from ..layers.branch import conv_branch
-from ..utils import gather_cells
+from ..layers.branch import ConvBranch
 
 
 @MODELS.register_module()
@@ -53,7 +52,7 @@ class EmbeddingHead(BaseModule):
         self.embed_dims = embed_dims
         self.loss_type = loss
         self.loss_weight = loss_weight
-        self.branch = conv_branch(in_channels, feat_channels, embed_dims)
+        self.branch = ConvBranch(in_channels, feat_channels, embed_dims)
         self.num_ids = None if num_ids == "auto" else num_ids
         self.classifier = None
         if self.num_ids is not None:
@@ -88,28 +87,27 @@ class EmbeddingHead(BaseModule):
         (x,) = feats
         return self.branch(x)
 
-    def embed(self, embedding: Tensor, image: Tensor, cell: Tensor) -> Tensor:
-        """Unit embeddings of given cells.
+    def embeddings_at(
+        self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
+    ) -> Tensor:
+        """Compute the embeddings of some cells alone.
 
         Args:
-            embedding (Tensor): (N, embed_dims, h, w).
+            feats (Sequence[Tensor]): One map (N, C_in, h, w).
             image (Tensor): (M,) index of the image in the batch.
             cell (Tensor): (M,) flat index ``y * w + x``.
 
         Returns:
-            Tensor: (M, embed_dims) of length 1.
+            Tensor: (M, embed_dims), of length 1.
         """
-        return F.normalize(gather_cells(embedding, image, cell).float(), dim=-1)
+        (x,) = feats
+        return F.normalize(self.branch.at(x, image, cell).float(), dim=-1)
 
-    def loss(
-        self, embedding: Tensor, image: Tensor, cell: Tensor, identities: Tensor
-    ) -> dict[str, Tensor]:
-        """Identity loss at the objects' centres, averaged over all processes.
+    def loss(self, embeddings: Tensor, identities: Tensor) -> dict[str, Tensor]:
+        """Identity loss of M objects, averaged over all processes.
 
         Args:
-            embedding (Tensor): (N, embed_dims, h, w).
-            image (Tensor): (M,) index of the image in the batch.
-            cell (Tensor): (M,) flat index ``y * w + x``.
+            embeddings (Tensor): (M, embed_dims), of length 1.
             identities (Tensor): (M,) in 0..num_ids - 1; -1 has no identity and no
                 loss.
 
@@ -127,7 +125,7 @@ class EmbeddingHead(BaseModule):
                 "'auto' by itself; the training dataset knows it as num_ids)"
             )
         known = identities != -1
-        image, cell, identities = image[known], cell[known], identities[known]
+        embeddings, identities = embeddings[known], identities[known]
         wrong = (identities < 0) | (identities >= self.num_ids)
         if wrong.any():
             raise ValueError(
@@ -136,10 +134,10 @@ class EmbeddingHead(BaseModule):
                 "the number of identities in the training data"
             )
         total = reduce_mean(
-            torch.tensor(float(len(identities)), device=embedding.device)
+            torch.tensor(float(len(identities)), device=embeddings.device)
         ).clamp_min(1 / get_world_size())
-        with torch.autocast(embedding.device.type, enabled=False):
-            logits = self.classifier(self.scale * self.embed(embedding, image, cell))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            logits = self.classifier(self.scale * embeddings)
             if self.loss_type == "ce":
                 loss = F.cross_entropy(logits, identities, reduction="sum")
             else:

@@ -2,8 +2,15 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from fairmot_mm.models import EmbeddingHead
+from fairmot_mm.models.utils import gather_cells
+
+
+def embeddings(count: int, length: int = 4) -> torch.Tensor:
+    torch.manual_seed(0)
+    return normalize(torch.randn(count, length))
 
 
 def golden_head(numbers) -> EmbeddingHead:
@@ -26,7 +33,8 @@ def test_loss_and_gradients_equal_the_published_ones(golden):
         )
         for source, key in ((cells, "ind"), (numbers, "ids"))
     )
-    loss = head.loss(embedding, image, cell, identities)["loss_id"]
+    embeddings = normalize(gather_cells(embedding, image, cell))
+    loss = head.loss(embeddings, identities)["loss_id"]
     assert head.scale == pytest.approx(float(numbers["emb_scale"]))
     assert loss.item() == pytest.approx(float(numbers["id_loss"]), rel=1e-5)
     (loss * 0.5 * math.exp(1.05)).backward()
@@ -40,11 +48,9 @@ def test_loss_and_gradients_equal_the_published_ones(golden):
 
 def test_objects_without_identity_have_no_part():
     head = EmbeddingHead(8, embed_dims=4, num_ids=5)
-    embedding = torch.randn(1, 4, 3, 3)
-    image, cell = torch.zeros(3).long(), torch.tensor([0, 4, 8])
-    ids = torch.tensor([2, -1, 0])
-    loss = head.loss(embedding, image, cell, ids)
-    without = head.loss(embedding, image[::2], cell[::2], ids[::2])
+    given, ids = embeddings(3), torch.tensor([2, -1, 0])
+    loss = head.loss(given, ids)
+    without = head.loss(given[::2], ids[::2])
     assert loss["loss_id"] == without["loss_id"]
 
 
@@ -52,9 +58,9 @@ def test_objects_without_identity_have_no_part():
 @pytest.mark.parametrize("ids", [[-1, -1], []])
 def test_a_batch_without_identities_loses_nothing(kind, ids):
     head = EmbeddingHead(8, embed_dims=4, num_ids=5, loss=kind)
-    embedding = head([torch.randn(1, 8, 3, 3)])
     ids = torch.tensor(ids).long()
-    loss = head.loss(embedding, torch.zeros_like(ids), torch.zeros_like(ids), ids)
+    cell = torch.zeros_like(ids)
+    loss = head.loss(head.embeddings_at([torch.randn(1, 8, 3, 3)], cell, cell), ids)
     assert loss["loss_id"] == 0
     loss["loss_id"].backward()
     assert all(p.grad.abs().sum() == 0 for p in head.parameters())
@@ -63,11 +69,9 @@ def test_a_batch_without_identities_loses_nothing(kind, ids):
 def test_focal_loss_by_hand():
     head = EmbeddingHead(8, embed_dims=4, num_ids=3, loss="focal", loss_weight=2.0)
     assert head.classifier.bias[0].item() == pytest.approx(-math.log(99), rel=1e-5)
-    embedding = torch.randn(1, 4, 2, 2)
-    ids = torch.tensor([1])
-    loss = head.loss(embedding, torch.tensor([0]), torch.tensor([3]), ids)["loss_id"]
-    unit = embedding[0, :, 1, 1] / embedding[0, :, 1, 1].norm()
-    p = head.classifier(head.scale * unit).sigmoid()
+    unit = embeddings(1)
+    loss = head.loss(unit, torch.tensor([1]))["loss_id"]
+    p = head.classifier(head.scale * unit[0]).sigmoid()
     terms = 0.75 * p**2 * -torch.log(1 - p)
     terms[1] = 0.25 * (1 - p[1]) ** 2 * -torch.log(p[1])
     assert loss.item() == pytest.approx(2 * terms.sum().item(), rel=1e-4)
@@ -76,18 +80,16 @@ def test_focal_loss_by_hand():
 @pytest.mark.parametrize("wrong", [5, -2])
 def test_an_identity_out_of_range_is_named(wrong):
     head = EmbeddingHead(8, embed_dims=4, num_ids=5)
-    zero = torch.zeros(1).long()
     with pytest.raises(ValueError, match=f"identity {wrong} .*num_ids"):
-        head.loss(torch.randn(1, 4, 2, 2), zero, zero, torch.tensor([wrong]))
+        head.loss(embeddings(1), torch.tensor([wrong]))
 
 
 @pytest.mark.parametrize("num_ids", ["auto", None])
 def test_without_a_number_there_is_no_classifier(num_ids):
     head = EmbeddingHead(8, num_ids=num_ids)
     assert head.classifier is None
-    zero = torch.zeros(1).long()
     with pytest.raises(RuntimeError, match="num_ids"):
-        head.loss(torch.randn(1, 128, 2, 2), zero, zero, zero)
+        head.loss(embeddings(1, 128), torch.zeros(1).long())
 
 
 @pytest.mark.parametrize("arguments", [dict(num_ids=0), dict(loss="triplet")])
@@ -96,11 +98,13 @@ def test_wrong_arguments_are_named(arguments):
         EmbeddingHead(8, **arguments)
 
 
-def test_embeddings_have_length_one():
+def test_embeddings_of_cells_are_those_of_the_map_at_length_one():
     head = EmbeddingHead(8, embed_dims=4)
-    embedding = torch.randn(2, 4, 3, 3)
-    image, cell = torch.tensor([0, 1]), torch.tensor([7, 2])
-    found = head.embed(embedding, image, cell)
-    assert torch.allclose(found.norm(dim=1), torch.ones(2))
-    expected = embedding[0, :, 2, 1] / embedding[0, :, 2, 1].norm()
-    assert torch.allclose(found[0], expected)
+    feats = [torch.randn(2, 8, 3, 5)]
+    # The corners, where the surroundings reach outside, and a cell in the middle.
+    image = torch.tensor([0, 1, 0, 1, 0])
+    cell = torch.tensor([0, 4, 10, 14, 7])
+    found = head.embeddings_at(feats, image, cell)
+    assert torch.allclose(found.norm(dim=1), torch.ones(5))
+    expected = normalize(gather_cells(head(feats), image, cell))
+    assert torch.allclose(found, expected, atol=1e-5)
