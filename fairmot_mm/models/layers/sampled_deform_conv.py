@@ -106,6 +106,16 @@ def _multiply(columns: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
     return out.permute(0, 2, 3, 1).view(-1, len(weight))
 
 
+def _weight_gradient(grad: Tensor, columns: Tensor) -> Tensor:
+    """Gradient (O, C) of the weights of :func:`_multiply`; grad (M, O)."""
+    grad, rows = (t.view(1, 1, *t.shape).permute(0, 3, 1, 2) for t in (grad, columns))
+    weight = grad.new_empty((grad.shape[1], rows.shape[1], 1, 1))
+    geometry = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    return torch.ops.aten.convolution_backward(
+        grad, rows, weight, None, *geometry, [False, True, False]
+    )[1][:, :, 0, 0]
+
+
 @torch.library.custom_op("fairmot_mm::deform_conv2d", mutates_args=())
 def sampled_deform_conv2d(
     x: Tensor,
@@ -199,19 +209,19 @@ def sampled_deform_conv2d_backward(
     grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.offset.dtype)
     grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.offset.dtype)
     grad_weight = samples.rows.new_zeros(len(weight), weights[0].shape[0])
-    columns = samples.empty()
     for start, stop in samples.chunks():
-        chunk = columns[: stop - start]
         parts = rows[start:stop].chunk(groups, dim=-1)
-        for column, part, w in zip(
-            chunk.chunk(groups, dim=-1), parts, weights, strict=True
-        ):
-            column.copy_(_multiply(part, w).view(column.shape))
-        samples.backward(start, stop, chunk, grad_x, grad_offset, grad_mask)
+        columns = [
+            _multiply(part, w).view(len(part), samples.points, -1)
+            for part, w in zip(parts, weights, strict=True)
+        ]
+        columns = columns[0] if groups == 1 else torch.cat(columns, dim=-1)
+        columns = columns.to(samples.rows.dtype)
+        samples.backward(start, stop, columns, grad_x, grad_offset, grad_mask)
         for target, column, part in zip(
-            grad_weight.chunk(groups), chunk.chunk(groups, dim=-1), parts, strict=True
+            grad_weight.chunk(groups), columns.chunk(groups, dim=-1), parts, strict=True
         ):
-            target += part.t() @ column.flatten(1).to(part.dtype)
+            target += _weight_gradient(part, column.flatten(1).to(part.dtype))
     grad_weight = grad_weight.view(len(weight), samples.points, -1)
     return (
         grad_x.permute(0, 3, 1, 2).to(x.dtype),

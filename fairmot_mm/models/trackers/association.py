@@ -11,11 +11,9 @@ def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if first.shape[1] == 0:
         return np.zeros((len(first), len(second)))
-    first, second = (
-        e / np.linalg.norm(e, axis=1, keepdims=True)
-        for e in (first.astype(float), second.astype(float))
-    )
-    return np.maximum(1 - first @ second.T, 0)
+    lengths = [np.sqrt(np.einsum("nd,nd->n", e, e)) for e in (first, second)]
+    costs = (first / lengths[0][:, None]) @ (second / lengths[1][:, None]).T
+    return np.maximum(1 - costs.astype(float), 0)
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -43,9 +41,22 @@ def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """
     if costs.size == 0:
         return np.empty(0, int), np.empty(0, int)
-    # Nothing above the limit is ever chosen; a finite stand-in keeps infinities out of
-    # the solver's sums.
-    costs = np.where(costs > limit, 2 * limit + 1, costs)
-    _, columns, _ = lap.lapjv(costs, extend_cost=True, cost_limit=limit)
-    rows = np.flatnonzero(columns >= 0)
-    return rows, columns[rows]
+    possible = costs <= limit
+    # In a crowd most objects have one candidate and are its only one: those pairs need
+    # no solver, and what is left is a small problem.
+    alone = possible.sum(1) == 1
+    partner = possible.argmax(1)
+    alone &= possible.sum(0)[partner] == 1
+    matched = np.where(alone, partner, -1)
+    rows = np.flatnonzero(~alone & possible.any(1))
+    columns = np.flatnonzero(possible[rows].any(0))
+    if len(rows):
+        part = costs[np.ix_(rows, columns)]
+        # Nothing above the limit is ever chosen; a finite stand-in keeps infinities out
+        # of the solver's sums.
+        part[part > limit] = 2 * limit + 1
+        _, chosen, _ = lap.lapjv(part, extend_cost=True, cost_limit=limit)
+        found = chosen >= 0
+        matched[rows[found]] = columns[chosen[found]]
+    rows = np.flatnonzero(matched >= 0)
+    return rows, matched[rows]

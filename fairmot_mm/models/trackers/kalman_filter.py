@@ -70,6 +70,13 @@ class KalmanFilter:
         self, means: np.ndarray, covariances: np.ndarray, measurements: np.ndarray
     ) -> np.ndarray:
         """Squared Mahalanobis distance (N, M) of N states to M measurements (M, 4)."""
-        factor = np.linalg.cholesky(self._innovation(means, covariances))
-        surprise = measurements.T[None] - means[:, :4, None]
-        return np.square(np.linalg.solve(factor, surprise)).sum(1)
+        # With L L^T the covariance, the distance is |L^-1 z|^2: one small inverse per
+        # state, then a single matrix product for all pairs.
+        innovation = self._innovation(means, covariances)
+        whitening = np.linalg.inv(np.linalg.cholesky(innovation))
+        # Counted from the middle of all: large coordinates would cancel digits.
+        origin = means[:, :4].mean(0) if len(means) else 0
+        expected = whitening @ (means[:, :4] - origin)[:, :, None]
+        distance = whitening.reshape(-1, 4) @ (measurements - origin).T
+        distance = distance.reshape(len(means), 4, len(measurements)) - expected
+        return np.einsum("nkm,nkm->nm", distance, distance)

@@ -2,6 +2,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from fairmot_mm.models.trackers.association import assign, box_iou, cosine_distance
 
@@ -57,3 +58,23 @@ def test_cosine_distance_by_hand():
 
 def test_embeddings_of_no_length_are_at_no_distance():
     assert cosine_distance(np.empty((2, 0)), np.empty((3, 0))).tolist() == [[0] * 3] * 2
+
+
+def test_costs_are_assigned_as_by_one_solver_over_all():
+    rng = np.random.default_rng(0)
+    for rows, columns in [(8, 8), (3, 9), (9, 2), (40, 30), (0, 3)]:
+        for density in (0.05, 0.3, 1.0):
+            costs = rng.uniform(0, 1, (rows, columns))
+            costs[rng.random(costs.shape) > density] = np.inf
+            matched, found = assign(costs, 0.7)
+            finite = np.where(costs > 0.7, 10, costs)
+            # Leaving both sides alone costs the limit: padded, SciPy's is the optimum.
+            padded = np.full((rows + columns, rows + columns), 0.35)
+            padded[:rows, :columns] = finite
+            padded[rows:, columns:] = 0
+            best = padded[linear_sum_assignment(padded)].sum()
+            total = costs[matched, found].sum() + 0.35 * (
+                rows + columns - 2 * len(matched)
+            )
+            assert total == pytest.approx(best)
+            assert len(set(found)) == len(found)

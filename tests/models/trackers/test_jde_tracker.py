@@ -1,3 +1,4 @@
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -195,3 +196,24 @@ def test_toolbox_entry_starts_a_video_at_frame_zero():
         out = tracker.track(model=None, img=None, data_sample=sample, rescale=True)
         assert out.instances_id.tolist() == [1]
     assert tracker.max_frames_lost == 60
+
+
+def test_memory_stays_bounded_over_a_long_stream():
+    # Three newcomers a frame, each in sight for two frames: with a memory of two frames
+    # a track lives for less than eight, however long the stream goes on.
+    tracker = JDETracker(num_frames_retain=2)
+    rng = np.random.default_rng(0)
+    corners = np.array([[0.0, 0], [300, 0], [600, 0]])
+    sizes = []
+    for frame in range(600):
+        # Every pair of frames somewhere else, with another look.
+        if frame % 2 == 0:
+            top_left = corners + rng.uniform(0, 4000, 2)
+            embeddings = np.eye(16)[rng.permutation(16)[:3]]
+        boxes = np.hstack((top_left, top_left + np.array([40, 100])))
+        out = tracker.update(boxes, np.ones(3), embeddings)
+        assert frame % 2 == 0 or len(out) == 3
+        sizes.append(len(pickle.dumps(tracker)))
+    assert out.instances_id.max() >= 800  # hundreds have come and gone
+    # Greater frame numbers take a byte or two more.
+    assert max(sizes[300:]) <= max(sizes[:100]) + 64
