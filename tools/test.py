@@ -4,13 +4,14 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.utils import load_for_tracking
-from fairmot_mm.utils.runner import prepare_cpu_processes
+from fairmot_mm.utils.runner import keep_freed_memory, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,6 +28,9 @@ def parse_args() -> argparse.Namespace:
         "--format-only",
         action="store_true",
         help="write result files for a submission and do not score them",
+    )
+    parser.add_argument(
+        "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
     )
     parser.add_argument(
         "--cfg-options",
@@ -77,10 +81,13 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     prepare_cpu_processes(cfg)
+    keep_freed_memory()
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     # Not the runner's own loading, which lets tensors be missing.
     load_for_tracking(model, args.checkpoint)
+    if hasattr(model, "optimize_for_inference"):
+        model.optimize_for_inference(torch.bfloat16 if args.amp else torch.float32)
     runner.test()
 
 

@@ -9,7 +9,11 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.utils.runner import fit_to_training_data, prepare_cpu_processes
+from fairmot_mm.utils.runner import (
+    fit_to_training_data,
+    keep_freed_memory,
+    prepare_cpu_processes,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,6 +79,7 @@ def main() -> None:
     """Train."""
     cfg = load_config(parse_args())
     prepare_cpu_processes(cfg)
+    keep_freed_memory()
     fit_to_training_data(cfg)
     Runner.from_cfg(cfg).train()
 

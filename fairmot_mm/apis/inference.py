@@ -20,14 +20,17 @@ def init_model(
     checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
-    """Build a model for tracking.
+    """Build a model for tracking, made fast by ``FairMOT.optimize_for_inference``.
 
     Args:
         config (str | Path | Config): Config or its file.
         checkpoint (str | Path | None): Its weights; random ones if None.
         device (str | torch.device | None): Where it runs; a GPU if there is one.
         cfg_options (dict | None): Settings that override the config's.
+        dtype (torch.dtype): Precision of the network's maps; ``torch.bfloat16`` is
+            faster and gives nearly the same tracks.
 
     Returns:
         nn.Module: The model in evaluation mode, with the config as ``cfg``.
@@ -48,7 +51,10 @@ def init_model(
         load_for_tracking(model, checkpoint)
     model.cfg = config
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    if hasattr(model, "optimize_for_inference"):
+        model.optimize_for_inference(dtype)
+    return model
 
 
 def inference_mot(

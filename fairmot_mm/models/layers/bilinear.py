@@ -1,5 +1,6 @@
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class BilinearUpsample(nn.ConvTranspose2d):
@@ -23,6 +24,21 @@ class BilinearUpsample(nn.ConvTranspose2d):
             bias=False,
         )
         self.init_weights()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample (N, C, H, W) to (N, C, factor * H, factor * W)."""
+        if not x.is_cpu or x.dtype.itemsize >= 4:
+            return super().forward(x)
+        # On a CPU, this operator in half precision takes many times as long.
+        with torch.autocast("cpu", enabled=False):
+            out = F.conv_transpose2d(
+                x.float(),
+                self.weight.float(),
+                stride=self.stride,
+                padding=self.padding,
+                groups=self.groups,
+            )
+        return out.to(x.dtype)
 
     def init_weights(self) -> None:
         """Set the bilinear kernel (Long et al., CVPR 2015, section 3.3)."""

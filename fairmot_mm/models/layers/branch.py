@@ -47,5 +47,6 @@ class ConvBranch(nn.Sequential):
             (x_[..., None] + step)[..., None, :],
         ]
         weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
-        hidden = activation(F.linear(surroundings.flatten(-3), weight, conv.bias))
+        surroundings = surroundings.flatten(-3).to(weight.dtype)
+        hidden = activation(F.linear(surroundings, weight, conv.bias))
         return F.linear(hidden, last.weight.flatten(1), last.bias)

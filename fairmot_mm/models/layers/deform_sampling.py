@@ -13,7 +13,6 @@ Arrays have these shapes throughout, for G deformable groups of K kernel points:
   up to ``stop``.
 """
 
-import math
 import os
 import threading
 
@@ -31,20 +30,48 @@ _OPTIONS = dict(
 
 
 @numba.njit(**_OPTIONS)
-def _neighbours(position, length):
-    """Cells before and after a position, inside the axis; weights; are they inside."""
-    floor = math.floor(position)
-    weight = position - floor
-    before, after = int(floor), int(floor) + 1
-    with_before, with_after = before >= 0, after < length
-    return (
-        before if with_before else 0,
-        after if with_after else length - 1,
-        1 - weight if with_before else weight * 0,
-        weight if with_after else weight * 0,
-        with_before,
-        with_after,
-    )
+def _locate(offset, at, stride, grid_y, grid_x, hw, index, weight, fraction):
+    """Find the four neighbours of the samples of one kernel point in a row of cells.
+
+    A loop of its own, without branches, so that it works on many samples at a time.
+
+    Args:
+        offset (np.ndarray): Offsets, flat.
+        at (int): Where this row's dy start in them.
+        stride (int): How much further on its dx start.
+        grid_y (float): Undeformed vertical position.
+        grid_x (np.ndarray): (length,) undeformed horizontal positions.
+        hw (tuple[int, int]): Height and width of the map.
+        index (np.ndarray): (4, length), filled with the neighbours' flat cells: upper
+            left, upper right, lower left, lower right.
+        weight (np.ndarray): (4, length), filled with their bilinear weights, 0 outside.
+        fraction (np.ndarray): (2, length), filled with the position within the cell.
+    """
+    height, width = hw
+    at_y, at_x = np.uint64(at), np.uint64(at + stride)
+    for i in range(np.uint64(len(grid_x))):
+        # Whatever lies further out samples zero as well.
+        y = min(max(grid_y + offset[at_y + i], -1), height)
+        x = min(max(grid_x[i] + offset[at_x + i], -1), width)
+        top, left = np.floor(y), np.floor(x)
+        under, after = y - top, x - left
+        row, column = np.int64(top), np.int64(left)
+        over = (1 - under) * (row >= 0) * (row < height)
+        low = under * (row + 1 < height)
+        before = (1 - after) * (column >= 0) * (column < width)
+        behind = after * (column + 1 < width)
+        upper, lower = max(row, 0), min(row + 1, height - 1)
+        first, second = max(column, 0), min(column + 1, width - 1)
+        upper, first = min(upper, height - 1), min(first, width - 1)
+        index[0, i] = upper * width + first
+        index[1, i] = upper * width + second
+        index[2, i] = lower * width + first
+        index[3, i] = lower * width + second
+        weight[0, i] = over * before
+        weight[1, i] = over * behind
+        weight[2, i] = low * before
+        weight[3, i] = low * behind
+        fraction[0, i], fraction[1, i] = under, after
 
 
 @numba.njit(**_OPTIONS)
@@ -53,40 +80,56 @@ def _sample(part, parts, rows, offset, mask, grid_y, grid_x, start, stop, column
     _, height, width, channels = rows.shape
     points, (out_h, out_w) = grid_y.shape[1], mask.shape[2:]
     groups = mask.shape[1] // points
-    size = channels // groups
-    first = start + (stop - start) * part // parts
+    size = np.uint64(channels // groups)
+    index = np.empty((4, out_w), np.uint64)
+    weight = np.empty((4, out_w), rows.dtype)
+    fraction = np.empty((2, out_w), rows.dtype)
+    # Flat arrays and unsigned numbers: slices and the check for negative indices would
+    # take longer than the sampling itself.
+    flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
+    area = out_h * out_w
+    out = columns.ravel()
+    cell = start + (stop - start) * part // parts
     last = start + (stop - start) * (part + 1) // parts
-    for cell in range(first, last):
-        n, oy, ox = cell // (out_h * out_w), cell // out_w % out_h, cell % out_w
-        for k in range(points):
-            for g in range(groups):
-                p = g * points + k
-                at = slice(g * size, (g + 1) * size)
-                out = columns[cell - start, k, at]
-                y = grid_y[oy, k] + offset[n, 2 * p, oy, ox]
-                x = grid_x[ox, k] + offset[n, 2 * p + 1, oy, ox]
-                if not (-1 < y < height and -1 < x < width):
-                    out[:] = 0
-                    continue
-                top, low, over, under, _, _ = _neighbours(y, height)
-                left, right, before, after, _, _ = _neighbours(x, width)
-                factor = mask[n, p, oy, ox]
-                over, under = over * factor, under * factor
-                w0, w1, w2, w3 = (
-                    over * before,
-                    over * after,
-                    under * before,
-                    under * after,
-                )
-                top_left, top_right = rows[n, top, left, at], rows[n, top, right, at]
-                low_left, low_right = rows[n, low, left, at], rows[n, low, right, at]
-                for c in range(size):
-                    out[c] = (
-                        w0 * top_left[c]
-                        + w1 * top_right[c]
-                        + w2 * low_left[c]
-                        + w3 * low_right[c]
+    while cell < last:
+        n, oy, ox = cell // area, cell // out_w % out_h, cell % out_w
+        length = min(out_w - ox, last - cell)
+        for point in range(groups * points):
+            g, k = point // points, point % points
+            plane, in_plane = n * groups * points + point, oy * out_w + ox
+            offset_at = 2 * plane * area + in_plane
+            _locate(
+                flat_offset,
+                offset_at,
+                area,
+                grid_y[oy, k],
+                grid_x[ox : ox + length, k],
+                (height, width),
+                index,
+                weight,
+                fraction,
+            )
+            at_mask = np.uint64(plane * area + in_plane)
+            base = np.uint64(n * height * width)
+            shift = np.uint64(g) * size
+            for i in range(np.uint64(length)):
+                a = (base + index[0, i]) * np.uint64(channels) + shift
+                b = (base + index[1, i]) * np.uint64(channels) + shift
+                c = (base + index[2, i]) * np.uint64(channels) + shift
+                d = (base + index[3, i]) * np.uint64(channels) + shift
+                factor = flat_mask[at_mask + i]
+                w0, w1 = weight[0, i] * factor, weight[1, i] * factor
+                w2, w3 = weight[2, i] * factor, weight[3, i] * factor
+                to = np.uint64(((cell - start) * points + k) * channels) + shift
+                to += i * np.uint64(points * channels)
+                for j in range(size):
+                    out[to + j] = (
+                        w0 * flat[a + j]
+                        + w1 * flat[b + j]
+                        + w2 * flat[c + j]
+                        + w3 * flat[d + j]
                     )
+        cell += length
 
 
 @numba.njit(**_OPTIONS)
@@ -113,77 +156,91 @@ def _sample_backward(
     points, (out_h, out_w) = grid_y.shape[1], mask.shape[2:]
     groups = mask.shape[1] // points
     size = channels // groups
-    first, last = size * part // parts, size * (part + 1) // parts
-    count = last - first
-    for cell in range(start, stop):
-        n, oy, ox = cell // (out_h * out_w), cell // out_w % out_h, cell % out_w
-        for k in range(points):
-            for g in range(groups):
-                p = g * points + k
-                at = slice(g * size + first, g * size + last)
-                column = columns[cell - start, k, at]
-                y = grid_y[oy, k] + offset[n, 2 * p, oy, ox]
-                x = grid_x[ox, k] + offset[n, 2 * p + 1, oy, ox]
-                if not (-1 < y < height and -1 < x < width):
-                    column[:] = 0
-                    grad_offset[part, n, 2 * p, oy, ox] = 0
-                    grad_offset[part, n, 2 * p + 1, oy, ox] = 0
-                    grad_mask[part, n, p, oy, ox] = 0
-                    continue
-                top, low, over, under, with_top, with_low = _neighbours(y, height)
-                left, right, before, after, with_left, with_right = _neighbours(
-                    x, width
-                )
-                factor = mask[n, p, oy, ox]
-                w0, w1, w2, w3 = (
-                    over * before,
-                    over * after,
-                    under * before,
-                    under * after,
-                )
+    first = size * part // parts
+    count = np.uint64(size * (part + 1) // parts - first)
+    index = np.empty((4, out_w), np.uint64)
+    weight = np.empty((4, out_w), rows.dtype)
+    fraction = np.empty((2, out_w), rows.dtype)
+    # Flat arrays and unsigned numbers: slices and the check for negative indices would
+    # take longer than the sampling itself.
+    flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
+    area = out_h * out_w
+    column, grad = columns.ravel(), grad_rows.ravel()
+    to_offset, to_mask = grad_offset[part].ravel(), grad_mask[part].ravel()
+    cell = start
+    while cell < stop:
+        n, oy, ox = cell // area, cell // out_w % out_h, cell % out_w
+        length = min(out_w - ox, stop - cell)
+        for point in range(groups * points):
+            g, k = point // points, point % points
+            plane, in_plane = n * groups * points + point, oy * out_w + ox
+            offset_at = 2 * plane * area + in_plane
+            _locate(
+                flat_offset,
+                offset_at,
+                area,
+                grid_y[oy, k],
+                grid_x[ox : ox + length, k],
+                (height, width),
+                index,
+                weight,
+                fraction,
+            )
+            at_mask = np.uint64(plane * area + in_plane)
+            base = np.uint64(n * height * width)
+            shift = np.uint64(g * size + first)
+            at_y, at_x = np.uint64(offset_at), np.uint64(offset_at + area)
+            for i in range(np.uint64(length)):
+                a = (base + index[0, i]) * np.uint64(channels) + shift
+                b = (base + index[1, i]) * np.uint64(channels) + shift
+                c = (base + index[2, i]) * np.uint64(channels) + shift
+                d = (base + index[3, i]) * np.uint64(channels) + shift
+                factor = flat_mask[at_mask + i]
+                w0, w1, w2, w3 = weight[0, i], weight[1, i], weight[2, i], weight[3, i]
                 m0, m1, m2, m3 = w0 * factor, w1 * factor, w2 * factor, w3 * factor
-                top_left, top_right = rows[n, top, left, at], rows[n, top, right, at]
-                low_left, low_right = rows[n, low, left, at], rows[n, low, right, at]
-                to_top_left = grad_rows[n, top, left, at]
-                to_top_right = grad_rows[n, top, right, at]
-                to_low_left = grad_rows[n, low, left, at]
-                to_low_right = grad_rows[n, low, right, at]
+                to = np.uint64(((cell - start) * points + k) * channels) + shift
+                to += i * np.uint64(points * channels)
                 # The dot products of the gradient with each neighbour are all that
                 # the position and the factor need.
                 d0 = d1 = d2 = d3 = factor * 0
-                for c in range(count):
-                    d0 += column[c] * top_left[c]
-                    d1 += column[c] * top_right[c]
-                    d2 += column[c] * low_left[c]
-                    d3 += column[c] * low_right[c]
+                for j in range(count):
+                    d0 += column[to + j] * flat[a + j]
+                    d1 += column[to + j] * flat[b + j]
+                    d2 += column[to + j] * flat[c + j]
+                    d3 += column[to + j] * flat[d + j]
                 # One loop each: at a border two neighbours are the same cell.
-                for c in range(count):
-                    to_top_left[c] += m0 * column[c]
-                for c in range(count):
-                    to_top_right[c] += m1 * column[c]
-                for c in range(count):
-                    to_low_left[c] += m2 * column[c]
-                for c in range(count):
-                    to_low_right[c] += m3 * column[c]
-                for c in range(count):
-                    column[c] = (
-                        m0 * top_left[c]
-                        + m1 * top_right[c]
-                        + m2 * low_left[c]
-                        + m3 * low_right[c]
+                for j in range(count):
+                    grad[a + j] += m0 * column[to + j]
+                for j in range(count):
+                    grad[b + j] += m1 * column[to + j]
+                for j in range(count):
+                    grad[c + j] += m2 * column[to + j]
+                for j in range(count):
+                    grad[d + j] += m3 * column[to + j]
+                for j in range(count):
+                    column[to + j] = (
+                        m0 * flat[a + j]
+                        + m1 * flat[b + j]
+                        + m2 * flat[c + j]
+                        + m3 * flat[d + j]
                     )
-                grad_mask[part, n, p, oy, ox] = w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
-                d0 *= with_top and with_left
-                d1 *= with_top and with_right
-                d2 *= with_low and with_left
-                d3 *= with_low and with_right
-                y, x = y - math.floor(y), x - math.floor(x)
-                grad_offset[part, n, 2 * p, oy, ox] = factor * (
-                    (1 - x) * (d2 - d0) + x * (d3 - d1)
+                to_mask[at_mask + i] = w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
+                # What lies outside is zero and stays so when the position moves.
+                y = grid_y[oy, k] + flat_offset[at_y + i]
+                x = grid_x[ox + np.int64(i), k] + flat_offset[at_x + i]
+                d0 *= y >= 0 and x >= 0
+                d1 *= y >= 0 and x < width - 1
+                d2 *= y < height - 1 and x >= 0
+                d3 *= y < height - 1 and x < width - 1
+                factor *= y > -1 and x > -1 and y < height and x < width
+                under, after = fraction[0, i], fraction[1, i]
+                to_offset[at_y + i] = factor * (
+                    (1 - after) * (d2 - d0) + after * (d3 - d1)
                 )
-                grad_offset[part, n, 2 * p + 1, oy, ox] = factor * (
-                    (1 - y) * (d1 - d0) + y * (d3 - d2)
+                to_offset[at_x + i] = factor * (
+                    (1 - under) * (d1 - d0) + under * (d3 - d2)
                 )
+        cell += length
 
 
 @numba.njit(parallel=True, **_OPTIONS)

@@ -216,7 +216,7 @@ def sampled_deform_conv2d_backward(
             for part, w in zip(parts, weights, strict=True)
         ]
         columns = columns[0] if groups == 1 else torch.cat(columns, dim=-1)
-        columns = columns.to(samples.rows.dtype)
+        columns = columns.to(samples.rows.dtype).contiguous()
         samples.backward(start, stop, columns, grad_x, grad_offset, grad_mask)
         for target, column, part in zip(
             grad_weight.chunk(groups), columns.chunk(groups, dim=-1), parts, strict=True

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import torch
+from mmcv.cnn import fuse_conv_bn
 from mmdet.models.mot import BaseMOTModel
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.logging import print_log
@@ -49,6 +50,42 @@ class FairMOT(BaseMOTModel):
         )
         self.tracker = MODELS.build(tracker) if tracker is not None else None
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)
+        # How inputs are laid out for a network that was optimised for inference.
+        self._layout: dict | None = None
+
+    def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> "FairMOT":
+        """Make the network faster, for tracking alone, in place.
+
+        Normalisation is folded into the convolutions before it, and maps lie
+        channels-last. Boxes and embeddings are computed in single precision whatever
+        the type, at the peaks of the heatmap. To be called after the weights are
+        loaded.
+
+        Args:
+            dtype (torch.dtype): Precision of backbone, neck and heatmap; with
+                ``torch.bfloat16`` a CPU takes about half the time.
+
+        Returns:
+            FairMOT: Itself.
+        """
+        self.eval().requires_grad_(False)
+        self._layout = dict(dtype=dtype, memory_format=torch.channels_last)
+        for module in (self.backbone, self.neck, self.bbox_head.heatmap_branch):
+            fuse_conv_bn(module).to(**self._layout)
+        return self
+
+    def train(self, mode: bool = True) -> "FairMOT":
+        """Switch the mode.
+
+        Raises:
+            RuntimeError: If the network was optimised for inference.
+        """
+        if mode and self._layout is not None:
+            raise RuntimeError(
+                "a network that was optimised for inference has no normalisation left "
+                "to train: build the model again"
+            )
+        return super().train(mode)
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
         """Compute the one map (N, C, H/4, W/4) that the heads read.
@@ -63,6 +100,8 @@ class FairMOT(BaseMOTModel):
             raise ValueError(
                 f"inputs of shape {tuple(inputs.shape)}: expected (N, 3, H, W)"
             )
+        if self._layout is not None:
+            inputs = inputs.to(**self._layout)
         return self.neck(self.backbone(inputs))
 
     def _forward(

@@ -221,3 +221,37 @@ def test_without_tracker_it_detects_and_says_why_it_does_not_track(model_cfg):
     assert len(model.predict_frame(torch.rand(3, 64, 96), dict(ori_shape=(64, 96))))
     with pytest.raises(RuntimeError, match=r"model\.tracker"):
         model(torch.rand(1, 1, 3, 64, 96), video(1))
+
+
+def test_optimised_for_inference_it_finds_the_same(model_cfg):
+    torch.manual_seed(0)
+    model = build(model_cfg)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    model.eval()
+    image, meta = torch.rand(3, 96, 160), dict(ori_shape=(96, 160))
+    expected = model.predict_frame(image, meta)[:20]
+    assert model.optimize_for_inference() is model
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
+    found = model.predict_frame(image, meta)[:20]
+    for key, tolerance in (("bboxes", 0.05), ("scores", 1e-3), ("embeddings", 1e-3)):
+        assert torch.allclose(found[key], expected[key], atol=tolerance), key
+    with pytest.raises(RuntimeError, match="build the model again"):
+        model.train()
+
+
+def test_optimised_in_half_precision_the_maps_are_nearly_the_same(model_cfg):
+    torch.manual_seed(0)
+    model = build(model_cfg).eval()
+    image, meta = torch.rand(1, 3, 96, 160), dict(ori_shape=(96, 160))
+    (expected,) = model.extract_feat(image)
+    model.optimize_for_inference(torch.bfloat16)
+    (found,) = model.extract_feat(image)
+    assert found.dtype == torch.bfloat16
+    assert (found - expected).abs().max() < 0.1 * expected.abs().max()
+    assert (found - expected).abs().mean() < 0.02 * expected.abs().mean()
+    # What is read at the peaks is not rounded that much.
+    assert model.predict_frame(image, meta).bboxes.dtype == torch.float32
