@@ -3,14 +3,18 @@ from .dense_heads import FairMOTHead
 from .layers import DCNv2
 from .losses import FixedWeighting, UncertaintyWeighting
 from .mot import FairMOT
-from .necks import DLANeck
+from .necks import ConcatNeck, CSPNeck, DeconvFPNNeck, DeconvNeck, DLANeck
 from .reid import EmbeddingHead
 from .trackers import JDETracker
 
 __all__ = [
+    "CSPNeck",
+    "ConcatNeck",
     "DCNv2",
     "DLANeck",
     "DLANet",
+    "DeconvFPNNeck",
+    "DeconvNeck",
     "EmbeddingHead",
     "FairMOT",
     "FairMOTHead",
