@@ -5,7 +5,7 @@ from .losses import FixedWeighting, UncertaintyWeighting
 from .mot import FairMOT
 from .necks import ConcatNeck, CSPNeck, DeconvFPNNeck, DeconvNeck, DLANeck
 from .reid import EmbeddingHead
-from .trackers import JDETracker
+from .trackers import JDETracker, SparseFlowMotion
 
 __all__ = [
     "CSPNeck",
@@ -20,5 +20,6 @@ __all__ = [
     "FairMOTHead",
     "FixedWeighting",
     "JDETracker",
+    "SparseFlowMotion",
     "UncertaintyWeighting",
 ]
