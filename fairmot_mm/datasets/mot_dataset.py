@@ -96,6 +96,8 @@ class MOTFrameDataset(BaseDataset):
             MOT17's triplicates count once.
         half (str | None): ``first`` or ``second`` half of each sequence.
         min_visibility (float): Boxes less visible are left out.
+        identities_per_class (bool): Whether identities are numbered from 0 in each
+            class, for an identity classifier per class; ``num_ids`` is then a list.
         metainfo (dict | None): ``classes`` are the classes to learn, in the order of
             their labels.
         **kwargs: For :class:`mmengine.dataset.BaseDataset`, ``pipeline`` above all.
@@ -114,6 +116,7 @@ class MOTFrameDataset(BaseDataset):
         detector: str | None = None,
         half: str | None = None,
         min_visibility: float = 0.0,
+        identities_per_class: bool = False,
         metainfo: dict | None = None,
         **kwargs,
     ) -> None:
@@ -121,12 +124,15 @@ class MOTFrameDataset(BaseDataset):
         self.detector = detector
         self.half = half
         self.min_visibility = min_visibility
-        self.num_ids = 0
+        self.identities_per_class = identities_per_class
+        self.num_ids: int | list[int] = 0
         super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read all annotations into one record per frame."""
         class_ids = self._class_ids()
+        if self.identities_per_class:
+            self.num_ids = [0] * len(class_ids)
         records, read, used = [], 0, 0
         sequences = find_sequences(self.data_root, self.sequences, self.detector)
         for sequence in sequences:
@@ -197,9 +203,7 @@ class MOTFrameDataset(BaseDataset):
         labels: np.ndarray,
     ) -> list[dict]:
         """Records of a sequence's frames; lines come sorted by frame."""
-        names, identities = np.unique(lines.ids, return_inverse=True)
-        identities = identities + self.num_ids
-        self.num_ids += len(names)
+        identities = self._number(lines.ids, labels)
         boxes = lines.boxes.copy()
         boxes[:, 2:] += boxes[:, :2]
         bounds = np.searchsorted(lines.frames, [*frames, frames[-1] + 1])
@@ -212,6 +216,21 @@ class MOTFrameDataset(BaseDataset):
             )
             for frame, start, stop in zip(frames, bounds[:-1], bounds[1:], strict=True)
         ]
+
+    def _number(self, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Number a sequence's identities on from those of the sequences before."""
+        if not self.identities_per_class:
+            names, identities = np.unique(ids, return_inverse=True)
+            identities = identities + self.num_ids
+            self.num_ids += len(names)
+            return identities
+        identities = np.empty(len(ids), np.int64)
+        for label in range(len(self.num_ids)):
+            chosen = labels == label
+            names, numbers = np.unique(ids[chosen], return_inverse=True)
+            identities[chosen] = numbers + self.num_ids[label]
+            self.num_ids[label] += len(names)
+        return identities
 
     def get_data_info(self, idx: int) -> dict:
         """Record of one frame, its boxes as the toolbox's transforms expect them."""

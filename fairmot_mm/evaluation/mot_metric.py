@@ -23,6 +23,7 @@ from fairmot_mm.datasets.mot_folder import (
 )
 from fairmot_mm.registry import METRICS
 
+from .interpolation import interpolate_gaps
 from .protocol import BACKENDS, COMBINED, format_table
 
 # Folder of the sequence, first and last evaluated frame.
@@ -64,11 +65,18 @@ class MOTMetric(BaseMetric):
         outfile_prefix: Folder for the result files, ``NAME.txt``. If None, they do
             not outlive the evaluation.
         format_only: Write the files, score nothing.
+        label: Only tracks of this class are written and scored, that of pedestrians
+            in the order of ``metainfo.classes``: the benchmark knows no other. All
+            tracks if None, as for a model of one class.
+        max_gap: Gaps of tracks of at most this many frames are filled by straight
+            lines, see :func:`interpolate_gaps`; 0 fills none. Looks into the future:
+            not for online figures.
         collect_device: ``'cpu'`` or ``'gpu'``, as for every metric.
         prefix: Prefix of the figures' names. Defaults to ``'mot'``.
 
     Raises:
-        ValueError: A backend is unknown, or ``format_only`` has nowhere to write.
+        ValueError: A backend is unknown, ``format_only`` has nowhere to write, or
+            ``max_gap`` is negative.
     """
 
     default_prefix = "mot"
@@ -78,6 +86,8 @@ class MOTMetric(BaseMetric):
         backends: Sequence[str] = ("trackeval", "motmetrics"),
         outfile_prefix: str | None = None,
         format_only: bool = False,
+        label: int | None = None,
+        max_gap: int = 0,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
@@ -89,9 +99,13 @@ class MOTMetric(BaseMetric):
             )
         if format_only and outfile_prefix is None:
             raise ValueError("format_only needs outfile_prefix, a folder to write to")
+        if max_gap < 0:
+            raise ValueError(f"{max_gap=}: give a number of frames, 0 for no filling")
         self.backends = tuple(backends)
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
+        self.label = label
+        self.max_gap = max_gap
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the tracks of a batch, frames without any included.
@@ -107,7 +121,7 @@ class MOTMetric(BaseMetric):
                         root=str(frame.sequence_root),
                         frame_range=tuple(frame.frame_range),
                         number=int(frame.frame_number),
-                        rows=_result_rows(frame),
+                        rows=_result_rows(frame, self.label),
                     )
                 )
 
@@ -145,6 +159,7 @@ class MOTMetric(BaseMetric):
         }
         with self._output_folder() as folder:
             for sequence, rows in zip(sequences, tracks.values(), strict=True):
+                rows = interpolate_gaps(rows, self.max_gap)
                 write_results(Path(folder) / f"{sequence.name}.txt", rows)
             if self.outfile_prefix is not None:
                 logger.info(f"wrote {len(sequences)} result files to {folder}")
@@ -183,9 +198,11 @@ class MOTMetric(BaseMetric):
         return combined
 
 
-def _result_rows(frame: Any) -> np.ndarray:
+def _result_rows(frame: Any, label: int | None) -> np.ndarray:
     """Tracks of a ``DetDataSample`` as (N, 7): frame, id, x, y, w, h, score."""
     tracks = frame.pred_track_instances
+    if label is not None:
+        tracks = tracks[tracks.labels == label]
     boxes = tracks.bboxes.cpu().numpy().astype(np.float64).reshape(-1, 4)
     return np.column_stack(
         (

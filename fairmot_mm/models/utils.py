@@ -1,6 +1,21 @@
-"""What the heads share."""
+"""What necks and heads share."""
+
+from collections.abc import Sequence
 
 from torch import Tensor
+
+
+def check_num_maps(maps: Sequence[Tensor], expected: int) -> None:
+    """Say what to compare where a neck gets other maps than it was built for.
+
+    Raises:
+        ValueError: If their number is not the expected one.
+    """
+    if len(maps) != expected:
+        raise ValueError(
+            f"{len(maps)} maps came in, the neck was built for {expected}: compare "
+            "the backbone's out_indices with the neck's in_channels"
+        )
 
 
 def gather_cells(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:

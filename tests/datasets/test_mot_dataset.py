@@ -136,6 +136,20 @@ def test_labels_follow_the_order_of_the_classes(tmp_path):
     assert dataset.metainfo["classes"] == classes
 
 
+def test_identities_of_each_class_count_from_zero(tmp_path):
+    for name in ("A", "B"):
+        make_sequence(tmp_path, name)
+    classes = ("static_person", "car", "pedestrian")
+    dataset = MOTFrameDataset(
+        str(tmp_path), identities_per_class=True, metainfo=dict(classes=classes)
+    )
+    found = [(labels, ids) for _, _, labels, ids in summary(dataset)]
+    one = [([2, 1, 2], [0, 0, 1]), ([], []), ([0, 2], [0, 1]), ([2], [0])]
+    other = [([2, 1, 2], [2, 1, 3]), ([], []), ([0, 2], [1, 3]), ([2], [2])]
+    assert found == one + other
+    assert dataset.num_ids == [2, 2, 4]
+
+
 @pytest.mark.parametrize(
     ("least", "boxes_per_frame", "num_ids"),
     [(0.125, [2, 0, 1, 1], 2), (0.25, [2, 0, 0, 1], 2), (0.26, [1, 0, 0, 1], 1)],

@@ -206,3 +206,25 @@ def test_processes_with_unequal_shares_agree_with_one(tmp_path, log):
     for rank in (0, 1):
         figures = json.loads((tmp_path / f"figures{rank}.json").read_text())
         assert figures == [alone, alone]
+
+
+def test_gaps_are_filled_if_asked_for(tmp_path):
+    root = make_sequence(tmp_path / "MOT17-90")
+    people = ((1, 2), (1,), (1,), (1, 2))
+    for max_gap, missed in ((0, 2), (1, 2), (2, 0)):
+        metric = MOTMetric(backends=("trackeval",), max_gap=max_gap)
+        process(metric, [make_frame(root, i, p) for i, p in enumerate(people, 1)])
+        assert metric.evaluate(size=1)["mot/FN"] == missed
+    with pytest.raises(ValueError, match="max_gap=-1"):
+        MOTMetric(max_gap=-1)
+
+
+def test_one_class_of_several_is_scored(tmp_path):
+    root = make_sequence(tmp_path / "MOT17-90")
+    for label, extra in ((None, LENGTH), (0, 0)):
+        frames = [make_frame(root, i, (1, 2, 3)) for i in range(1, LENGTH + 1)]
+        for frame in frames:
+            frame.pred_track_instances.labels[2] = 1
+        metric = MOTMetric(backends=("trackeval",), label=label)
+        process(metric, frames)
+        assert metric.evaluate(size=1)["mot/FP"] == extra

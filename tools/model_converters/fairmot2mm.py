@@ -1,40 +1,83 @@
-"""Convert a published FairMOT checkpoint: fairmot2mm.py SRC DST --arch dla_34."""
+"""Convert a published checkpoint: python tools/model_converters/fairmot2mm.py SRC DST.
+
+Takes FairMOT's own checkpoints of every architecture, CenterNet's COCO detectors that
+training starts from, and ImageNet weights of their backbones.
+"""
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from fairmot_mm.utils.checkpoint import (
-    ARCHITECTURES,
-    convert_fairmot_checkpoint,
-    unwrap_checkpoint,
+from fairmot_mm.utils.architectures import ARCHITECTURES
+from fairmot_mm.utils.checkpoint import read_checkpoint
+from fairmot_mm.utils.published_checkpoint import (
+    FAIRMOT,
+    ConvertedCheckpoint,
+    convert_published,
 )
 
 
 def main() -> int:
     """Convert one file."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="file of the published code")
     parser.add_argument("target", type=Path, help="file to write")
-    parser.add_argument("--arch", choices=ARCHITECTURES, default="dla_34")
+    parser.add_argument(
+        "--arch",
+        choices=ARCHITECTURES,
+        help="architecture; found by itself if not given",
+    )
     args = parser.parse_args()
     try:
-        # Only tensors are read: a checkpoint from the net must not run code.
-        checkpoint = torch.load(args.source, map_location="cpu", weights_only=True)
-        converted = convert_fairmot_checkpoint(checkpoint, args.arch)
-    except Exception as error:
+        converted = convert_published(read_checkpoint(args.source), args.arch)
+    except (OSError, ValueError) as error:
         print(f"error: {args.source}: {error}", file=sys.stderr)
         return 2
-    left_out = len(unwrap_checkpoint(checkpoint)) - len(converted)
     args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=converted, meta=dict(arch=args.arch)), args.target)
-    print(
-        f"{args.target}: {len(converted)} tensors converted, {left_out} left out that "
-        "the published network never uses"
-    )
+    torch.save(converted.to_file(), args.target)
+    print(f"{args.target}: {report(converted)}")
     return 0
+
+
+def report(converted: ConvertedCheckpoint) -> str:
+    """What was used, renamed and left out, in a few lines."""
+    lines = [f"{converted.kind} checkpoint of {converted.arch}"]
+    if converted.epoch is not None:
+        lines[0] += f", epoch {converted.epoch}"
+    lines.append(
+        f"  {len(converted.state_dict)} tensors converted, all under new names: "
+        + _counted(name.split(".")[0] for name in converted.state_dict)
+    )
+    lines.append(
+        f"  {len(converted.unused)} left out that the published network never uses"
+        + (
+            f", kept aside for the way back: {_counted(map(_module, converted.unused))}"
+            if converted.unused
+            else ""
+        )
+    )
+    if converted.left_out:
+        lines.append(f"  left out: {', '.join(converted.left_out)}")
+    if converted.kind != FAIRMOT:
+        lines.append(
+            "  it cannot track, training starts from it: --cfg-options load_from="
+            "TARGET; what the model has beyond it, or in another shape, starts anew"
+        )
+    return "\n".join(lines)
+
+
+def _module(name: str) -> str:
+    return name.rsplit(".", 2)[0]
+
+
+def _counted(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in Counter(names).items())
 
 
 if __name__ == "__main__":

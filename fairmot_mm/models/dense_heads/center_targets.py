@@ -112,10 +112,19 @@ def center_targets(
 
     Returns:
         CenterTargets: The targets, objects in the order given.
+
+    Raises:
+        ValueError: If a label is not below ``num_classes``.
     """
     (height, width), (input_h, input_w) = map_hw, input_hw
     boxes = torch.cat([item.bboxes for item in instances]).float()
     labels = torch.cat([item.labels for item in instances])
+    if len(labels) and labels.max() >= num_classes:
+        raise ValueError(
+            f"label {int(labels.max())} in gt_instances.labels, but "
+            f"model.bbox_head.num_classes is {num_classes}: it must be the number of "
+            "classes in the data (metainfo.classes)"
+        )
     counts = torch.tensor([len(item) for item in instances], device=boxes.device)
     image = torch.repeat_interleave(counts)
 

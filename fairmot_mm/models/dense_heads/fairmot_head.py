@@ -30,6 +30,7 @@ class FairMOTHead(BaseDenseHead):
         feat_channels (int): Channels between the two convolutions of a branch.
         ltrb (bool): Whether the size is left, top, right, bottom from the centre;
             width, height if not.
+        act_cfg (dict | None): Activation between the two convolutions; ReLU if None.
         loss_heatmap (dict): Loss of the heatmap, on probabilities.
         loss_size (dict): Loss of the size at the centres.
         loss_offset (dict): Loss of the offset at the centres.
@@ -51,6 +52,7 @@ class FairMOTHead(BaseDenseHead):
         num_classes: int = 1,
         feat_channels: int = 256,
         ltrb: bool = True,
+        act_cfg: dict | None = None,
         loss_heatmap: dict | None = None,
         loss_size: dict | None = None,
         loss_offset: dict | None = None,
@@ -62,9 +64,13 @@ class FairMOTHead(BaseDenseHead):
         self.num_classes = num_classes
         self.ltrb = ltrb
         self.topk = (test_cfg or {}).get("topk", 500)
-        self.heatmap_branch = ConvBranch(in_channels, feat_channels, num_classes)
-        self.size_branch = ConvBranch(in_channels, feat_channels, 4 if ltrb else 2)
-        self.offset_branch = ConvBranch(in_channels, feat_channels, 2)
+        for name, channels in (
+            ("heatmap_branch", num_classes),
+            ("size_branch", 4 if ltrb else 2),
+            ("offset_branch", 2),
+        ):
+            branch = ConvBranch(in_channels, feat_channels, channels, act_cfg)
+            self.add_module(name, branch)
         self.loss_heatmap = MODELS.build(
             loss_heatmap or dict(type="mmdet.GaussianFocalLoss")
         )

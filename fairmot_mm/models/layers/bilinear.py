@@ -3,6 +3,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def bilinear_kernel(factor: int) -> Tensor:
+    """Kernel that upsamples bilinearly (Long et al., CVPR 2015, section 3.3).
+
+    Args:
+        factor (int): Upsampling factor, even.
+
+    Returns:
+        Tensor: (2 * factor, 2 * factor), for a stride of ``factor``.
+    """
+    distance = (torch.arange(2 * factor) - factor + 0.5).abs() / factor
+    line = 1 - distance
+    return line[:, None] * line
+
+
 class BilinearUpsample(nn.ConvTranspose2d):
     """Learned upsampling, channel by channel, that starts as bilinear interpolation.
 
@@ -41,9 +55,6 @@ class BilinearUpsample(nn.ConvTranspose2d):
         return out.to(x.dtype)
 
     def init_weights(self) -> None:
-        """Set the bilinear kernel (Long et al., CVPR 2015, section 3.3)."""
-        (size, _), (factor, _) = self.kernel_size, self.stride
-        distance = (torch.arange(size) - (size - 1) / 2).abs() / factor
-        line = 1 - distance
+        """Set the bilinear kernel."""
         with torch.no_grad():
-            self.weight.copy_(line[:, None] * line)
+            self.weight.copy_(bilinear_kernel(self.stride[0]))

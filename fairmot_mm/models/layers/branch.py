@@ -1,21 +1,29 @@
 import torch
+from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class ConvBranch(nn.Sequential):
-    """Branch of a head: 3x3 convolution, ReLU, 1x1 convolution, biases at zero.
+    """Branch of a head: 3x3 convolution, activation, 1x1 convolution, biases at zero.
 
     Args:
         in_channels (int): Channels of the map that comes in.
         feat_channels (int): Channels between the convolutions.
         out_channels (int): Channels of the map that goes out.
+        act_cfg (dict | None): Activation layer; ReLU if None.
     """
 
-    def __init__(self, in_channels: int, feat_channels: int, out_channels: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        feat_channels: int,
+        out_channels: int,
+        act_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             nn.Conv2d(in_channels, feat_channels, 3, padding=1),
-            nn.ReLU(inplace=True),
+            build_activation_layer(dict(act_cfg or dict(type="ReLU"), inplace=True)),
             nn.Conv2d(feat_channels, out_channels, 1),
         )
         nn.init.zeros_(self[0].bias)

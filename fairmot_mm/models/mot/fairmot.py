@@ -158,6 +158,7 @@ class FairMOT(BaseMOTModel):
         )
         objects = (targets.image, targets.cell)
         identities = torch.cat([item.instances_ids for item in instances])
+        labels = torch.cat([item.labels for item in instances])
         parts = self.bbox_head.loss_by_targets(
             heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
         )
@@ -165,6 +166,7 @@ class FairMOT(BaseMOTModel):
         parts |= self.reid_head.loss(
             self.reid_head.embeddings_at(feats, *objects),
             identities[targets.kept].long(),
+            labels[targets.kept],
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)

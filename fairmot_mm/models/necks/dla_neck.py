@@ -36,7 +36,8 @@ class IDAUp(BaseModule):
                 out_channels,
                 3,
                 padding=1,
-                bias=True,
+                # As published: a plain convolution before a normalisation has none.
+                bias=conv_cfg["type"] != "Conv2d",
                 conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg,
             )

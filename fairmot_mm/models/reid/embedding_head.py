@@ -14,6 +14,16 @@ from fairmot_mm.registry import MODELS
 from ..layers.branch import ConvBranch
 
 
+def embedding_scale(num_ids: int) -> float:
+    """Length given to an embedding before it is classified.
+
+    ``sqrt(2) * ln(num_ids - 1)``, as FairMOT takes it from AdaCos (Zhang et al., CVPR
+    2019, eq. 12). It has no use for fewer than three identities, where the logarithm
+    would leave nothing to learn from.
+    """
+    return math.sqrt(2) * math.log(max(num_ids - 1, 2))
+
+
 @MODELS.register_module()
 class EmbeddingHead(BaseModule):
     """ReID head of FairMOT: an embedding per cell, trained as a classifier.
@@ -25,12 +35,15 @@ class EmbeddingHead(BaseModule):
         in_channels (int): Channels of the map that comes in.
         feat_channels (int): Channels between the two convolutions.
         embed_dims (int): Length of the embedding.
-        num_ids (int | str | None): Number of identities in the training data.
+        num_ids (int | Sequence[int] | str | None): Number of identities in the
+            training data; of several classes one number each, and each class gets a
+            classifier of its own (0: none), identities counting from 0 in each.
             ``'auto'`` stands for what ``tools/train.py`` finds in the data; until it is
             filled in, the head is built without a classifier, as with ``None``.
         loss (str): ``'ce'``, cross-entropy over the identities, or ``'focal'``, a
             sigmoid focal loss.
         loss_weight (float): Weight of the loss.
+        act_cfg (dict | None): Activation between the two convolutions; ReLU if None.
         init_cfg (dict | None): MMEngine's initialisation.
     """
 
@@ -41,9 +54,10 @@ class EmbeddingHead(BaseModule):
         in_channels: int,
         feat_channels: int = 256,
         embed_dims: int = 128,
-        num_ids: int | str | None = "auto",
+        num_ids: int | Sequence[int] | str | None = "auto",
         loss: str = "ce",
         loss_weight: float = 1.0,
+        act_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,28 +66,40 @@ class EmbeddingHead(BaseModule):
         self.embed_dims = embed_dims
         self.loss_type = loss
         self.loss_weight = loss_weight
-        self.branch = ConvBranch(in_channels, feat_channels, embed_dims)
+        self.branch = ConvBranch(in_channels, feat_channels, embed_dims, act_cfg)
         self.num_ids = None if num_ids == "auto" else num_ids
         self.classifier = None
-        if self.num_ids is not None:
-            if not isinstance(num_ids, int) or num_ids < 1:
-                raise ValueError(
-                    f"num_ids={num_ids!r}: give a positive number, 'auto' or None"
-                )
-            self.classifier = nn.Linear(embed_dims, num_ids)
-            if loss == "focal":
-                nn.init.normal_(self.classifier.weight, std=0.01)
-                nn.init.constant_(self.classifier.bias, bias_init_with_prob(0.01))
+        if self.num_ids is None:
+            return
+        if isinstance(num_ids, Sequence) and not isinstance(num_ids, str):
+            counts, at_least = tuple(num_ids), 0
+        else:
+            counts, at_least = (num_ids,), 1
+        if not counts or not all(isinstance(n, int) and n >= at_least for n in counts):
+            raise ValueError(
+                f"num_ids={num_ids!r}: give a positive number, a list of one number "
+                "per class, 'auto' or None"
+            )
+        if isinstance(num_ids, int):
+            self.classifier = self._make_classifier(num_ids)
+        else:
+            self.classifier = nn.ModuleList(self._make_classifier(n) for n in counts)
+
+    def _make_classifier(self, num_ids: int) -> nn.Module:
+        if num_ids == 0:
+            return nn.Identity()
+        classifier = nn.Linear(self.embed_dims, num_ids)
+        if self.loss_type == "focal":
+            nn.init.normal_(classifier.weight, std=0.01)
+            nn.init.constant_(classifier.bias, bias_init_with_prob(0.01))
+        return classifier
 
     @property
-    def scale(self) -> float:
-        """Length given to an embedding before it is classified.
-
-        ``sqrt(2) * ln(num_ids - 1)``, as FairMOT takes it from AdaCos (Zhang et al.,
-        CVPR 2019, eq. 12). It has no use for fewer than three identities, where the
-        logarithm would leave nothing to learn from.
-        """
-        return math.sqrt(2) * math.log(max(self.num_ids - 1, 2))
+    def scale(self) -> float | tuple[float, ...]:
+        """Length given to an embedding before it is classified; one per class."""
+        if isinstance(self.num_ids, int):
+            return embedding_scale(self.num_ids)
+        return tuple(embedding_scale(n) for n in self.num_ids)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Compute the embeddings.
@@ -103,13 +129,16 @@ class EmbeddingHead(BaseModule):
         (x,) = feats
         return F.normalize(self.branch.at(x, image, cell).float(), dim=-1)
 
-    def loss(self, embeddings: Tensor, identities: Tensor) -> dict[str, Tensor]:
+    def loss(
+        self, embeddings: Tensor, identities: Tensor, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Identity loss of M objects, averaged over all processes.
 
         Args:
             embeddings (Tensor): (M, embed_dims), of length 1.
-            identities (Tensor): (M,) in 0..num_ids - 1; -1 has no identity and no
-                loss.
+            identities (Tensor): (M,) in 0..num_ids - 1 (of the object's class); -1 has
+                no identity and no loss.
+            labels (Tensor | None): (M,) classes, read where each has a classifier.
 
         Returns:
             dict[str, Tensor]: ``loss_id``; zero where no object has an identity.
@@ -126,21 +155,66 @@ class EmbeddingHead(BaseModule):
             )
         known = identities != -1
         embeddings, identities = embeddings[known], identities[known]
-        wrong = (identities < 0) | (identities >= self.num_ids)
-        if wrong.any():
-            raise ValueError(
-                f"identity {int(identities[wrong][0])} in gt_instances.instances_ids "
-                f"is outside 0..{self.num_ids - 1}: model.reid_head.num_ids must be "
-                "the number of identities in the training data"
-            )
         total = reduce_mean(
             torch.tensor(float(len(identities)), device=embeddings.device)
         ).clamp_min(1 / get_world_size())
         with torch.autocast(embeddings.device.type, enabled=False):
-            logits = self.classifier(self.scale * embeddings)
-            if self.loss_type == "ce":
-                loss = F.cross_entropy(logits, identities, reduction="sum")
+            if isinstance(self.num_ids, int):
+                loss = self._classify(
+                    self.classifier, self.num_ids, embeddings, identities
+                )
+            elif labels is None:
+                raise ValueError("several classes: the loss needs their labels")
             else:
-                one_hot = F.one_hot(identities, self.num_ids).to(logits.dtype)
-                loss = sigmoid_focal_loss(logits, one_hot, reduction="sum")
+                loss = self._classify_each(embeddings, identities, labels[known])
         return dict(loss_id=self.loss_weight * loss / total)
+
+    def _classify_each(
+        self, embeddings: Tensor, identities: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Summed loss of unit embeddings (M, D) by the classifier of their class."""
+        if len(labels) and labels.max() >= len(self.classifier):
+            raise ValueError(
+                f"label {int(labels.max())}, but model.reid_head.num_ids has numbers "
+                f"for {len(self.classifier)} classes"
+            )
+        # A class that is absent takes part with a loss of zero: distributed training
+        # refuses parameters without a gradient.
+        loss = embeddings.sum() * 0
+        for label, (classifier, num_ids) in enumerate(
+            zip(self.classifier, self.num_ids, strict=True)
+        ):
+            chosen = labels == label
+            loss = loss + self._classify(
+                classifier,
+                num_ids,
+                embeddings[chosen],
+                identities[chosen],
+                f" of class {label}",
+            )
+        return loss
+
+    def _classify(
+        self,
+        classifier: nn.Module,
+        num_ids: int,
+        embeddings: Tensor,
+        identities: Tensor,
+        whose: str = "",
+    ) -> Tensor:
+        """Summed loss of unit embeddings (M, D) by one classifier."""
+        wrong = (identities < 0) | (identities >= num_ids)
+        if wrong.any():
+            raise ValueError(
+                f"identity {int(identities[wrong][0])}{whose} in "
+                f"gt_instances.instances_ids is outside 0..{num_ids - 1}: "
+                "model.reid_head.num_ids must be the number of identities in the "
+                "training data"
+            )
+        if num_ids == 0:
+            return embeddings.sum()
+        logits = classifier(embedding_scale(num_ids) * embeddings)
+        if self.loss_type == "ce":
+            return F.cross_entropy(logits, identities, reduction="sum")
+        one_hot = F.one_hot(identities, num_ids).to(logits.dtype)
+        return sigmoid_focal_loss(logits, one_hot, reduction="sum")

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from mmengine.logging import print_log
@@ -25,6 +25,11 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __getitem__(self, chosen: np.ndarray) -> "Detections":
+        return Detections(
+            *(getattr(self, field.name)[chosen] for field in fields(self))
+        )
 
     @classmethod
     def select(

@@ -9,6 +9,7 @@ from torch import Tensor
 from fairmot_mm.registry import MODELS
 
 from .association import assign, box_iou, cosine_distance
+from .camera_motion import CameraFollower, warp_states
 from .detections import Detections, normalised
 from .kalman_filter import GATE, KalmanFilter
 
@@ -72,6 +73,14 @@ class JDETracker:
         unconfirmed_cost_limit (float): Greatest 1 - IoU for tracks seen only once.
         duplicate_iou (float): Of a tracked and a lost track that overlap more, the
             younger one is dropped.
+        low_score_thr (float | None): Detections above this and not above
+            ``obj_score_thr`` may carry on tracked ones that found nothing better, by
+            overlap; they start nothing and do not touch the embedding (BYTE, Zhang et
+            al., arXiv:2110.06864). None takes no notice of them.
+        camera_motion (dict | None): Estimator of the camera's motion, by which tracks
+            move along: ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
+        noise_by_score (bool): Whether a box counts the more in the Kalman filter, the
+            higher it scores (NSA).
     """
 
     def __init__(
@@ -86,7 +95,12 @@ class JDETracker:
         iou_cost_limit: float = 0.5,
         unconfirmed_cost_limit: float = 0.7,
         duplicate_iou: float = 0.85,
+        low_score_thr: float | None = None,
+        camera_motion: dict | None = None,
+        noise_by_score: bool = False,
     ) -> None:
+        if low_score_thr is not None and low_score_thr > obj_score_thr:
+            raise ValueError(f"{low_score_thr=} must not be above {obj_score_thr=}")
         self.obj_score_thr = obj_score_thr
         self.num_frames_retain = num_frames_retain
         self.min_box_area = min_box_area
@@ -97,7 +111,9 @@ class JDETracker:
         self.iou_cost_limit = iou_cost_limit
         self.unconfirmed_cost_limit = unconfirmed_cost_limit
         self.duplicate_iou = duplicate_iou
-        self.kalman_filter = KalmanFilter()
+        self.low_score_thr = low_score_thr
+        self.camera = None if camera_motion is None else CameraFollower(camera_motion)
+        self.kalman_filter = KalmanFilter(noise_by_score)
         self.reset()
 
     def reset(self, frame_rate: float = 30.0) -> None:
@@ -108,6 +124,8 @@ class JDETracker:
                 ``int(frame_rate / 30 * num_frames_retain)`` frames.
         """
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
+        if self.camera is not None:
+            self.camera.reset()
         self._frame = 0
         self._next_id = 1
         # None until the first detection tells how long embeddings are.
@@ -124,21 +142,32 @@ class JDETracker:
 
         Args:
             model (torch.nn.Module | None): Not read.
-            img (Tensor | None): Not read.
+            img (Tensor | None): (1, 3, H, W), the network's input; read to follow the
+                camera.
             data_sample (DetDataSample): ``pred_instances`` with ``bboxes``, ``scores``,
                 ``labels`` and, if the detector makes them, ``embeddings``; a
                 ``frame_id`` of 0 in its metas starts a new video at their
                 ``frame_rate``.
-            **kwargs: What the toolboxes hand to other trackers.
+            **kwargs: What the toolboxes hand to other trackers; ``data_preprocessor``
+                is read to follow the camera.
 
         Returns:
             InstanceData: See :meth:`update`.
         """
         if data_sample.metainfo.get("frame_id") == 0:
             self.reset(data_sample.metainfo.get("frame_rate", 30.0))
+        motion = None
+        if self.camera is not None:
+            motion = self.camera.follow(
+                img, data_sample.metainfo, kwargs.get("data_preprocessor")
+            )
         found = data_sample.pred_instances
         return self.update(
-            found.bboxes, found.scores, found.get("embeddings"), found.get("labels")
+            found.bboxes,
+            found.scores,
+            found.get("embeddings"),
+            found.get("labels"),
+            motion,
         )
 
     def update(
@@ -147,6 +176,7 @@ class JDETracker:
         scores: Tensor | np.ndarray,
         embeddings: Tensor | np.ndarray | None,
         labels: Tensor | np.ndarray | None = None,
+        camera_motion: np.ndarray | None = None,
     ) -> InstanceData:
         """Track the next frame.
 
@@ -156,6 +186,8 @@ class JDETracker:
             embeddings (Tensor | np.ndarray | None): (M, D). Without any, tracks are
                 associated by their motion alone.
             labels (Tensor | np.ndarray | None): (M,) classes, 0 if None.
+            camera_motion (np.ndarray | None): (2, 3), takes pixels of the last frame
+                to those of this one; None for a camera that stands still.
 
         Returns:
             InstanceData: The tracks confirmed on this frame, as tensors on the device
@@ -169,6 +201,7 @@ class JDETracker:
         detections = Detections.select(
             bboxes, scores, embeddings, labels, self.obj_score_thr
         )
+        doubtful = self._doubtful(bboxes, scores, labels)
         if self._tracks is None:
             self._tracks = self._start(detections, np.empty(0, int))
         length = self._tracks.embeddings.shape[1]
@@ -193,6 +226,10 @@ class JDETracker:
         was_lost = ~tracks.tracked
         expired_before = tracks.expired.copy()
         self._predict(pool)
+        if camera_motion is not None:
+            tracks.means, tracks.covariances = warp_states(
+                tracks.means, tracks.covariances, camera_motion
+            )
 
         # 1: by appearance and motion
         free = np.arange(len(detections))
@@ -207,6 +244,15 @@ class JDETracker:
         _, free, missing = self._match(
             missing, free, costs, self.iou_cost_limit, detections
         )
+        if doubtful is not None:
+            costs = self._iou_costs(missing, np.arange(len(doubtful)), doubtful)
+            _, _, missing = self._match(
+                missing,
+                np.arange(len(doubtful)),
+                costs,
+                self.iou_cost_limit,
+                doubtful,
+            )
         # 3: those seen only once by overlap
         costs = self._iou_costs(unconfirmed, free, detections)
         _, free, refuted = self._match(
@@ -231,6 +277,18 @@ class JDETracker:
         )
         self._tracks = self._without_duplicates(live, tracks[lost])
         return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
+
+    def _doubtful(
+        self,
+        bboxes: Tensor | np.ndarray,
+        scores: Tensor | np.ndarray,
+        labels: Tensor | np.ndarray | None,
+    ) -> Detections | None:
+        """Detections of low score, without their embeddings, if they count."""
+        if self.low_score_thr is None:
+            return None
+        found = Detections.select(bboxes, scores, None, labels, self.low_score_thr)
+        return found[found.scores <= self.obj_score_thr]
 
     def _start(self, detections: Detections, chosen: np.ndarray) -> _Tracks:
         """New tracks of the chosen detections, confirmed only on the first frame."""
@@ -311,17 +369,22 @@ class JDETracker:
             tracks.means[matched],
             tracks.covariances[matched],
             detections.measurements[found],
+            detections.scores[found],
         )
-        past, momentum = tracks.embeddings[matched], self.embedding_momentum
-        tracks.embeddings[matched] = normalised(
-            momentum * past + (1 - momentum) * detections.embeddings[found]
-        )
+        if detections.embeddings.shape[1]:
+            self._smooth_embeddings(matched, detections.embeddings[found])
         # A track found again keeps its old score for this frame, as published.
         seen = tracks.tracked[matched]
         tracks.scores[matched[seen]] = detections.scores[found[seen]]
         tracks.last_frame[matched] = self._frame
         tracks.tracked[matched] = True
         tracks.confirmed[matched] = True
+
+    def _smooth_embeddings(self, matched: np.ndarray, embeddings: np.ndarray) -> None:
+        past, momentum = self._tracks.embeddings[matched], self.embedding_momentum
+        self._tracks.embeddings[matched] = normalised(
+            momentum * past + (1 - momentum) * embeddings
+        )
 
     def _without_duplicates(self, live: _Tracks, lost: _Tracks) -> _Tracks:
         """Join tracked and lost tracks, of two on one object only the older."""

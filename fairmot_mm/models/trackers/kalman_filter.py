@@ -14,9 +14,15 @@ class KalmanFilter:
     The state of a box is (x, y, a, h, vx, vy, va, vh): centre in pixels, aspect ratio
     width / height, height in pixels, and their change per frame. (x, y, a, h) is
     observed. Means are arrays (N, 8), covariances (N, 8, 8), measurements (N, 4).
+
+    Args:
+        noise_by_score (bool): Whether a measurement counts the more, the higher it
+            scores: its noise covariance is multiplied by one minus the score (NSA, Du
+            et al., *GIAOTracker*, arXiv:2202.11983).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, noise_by_score: bool = False) -> None:
+        self.noise_by_score = noise_by_score
         self._motion = np.eye(8) + np.eye(8, k=4)
 
     @staticmethod
@@ -51,16 +57,28 @@ class KalmanFilter:
         covariances = self._motion @ covariances @ self._motion.T
         return means @ self._motion.T, covariances + noise[:, :, None] * np.eye(8)
 
-    def _innovation(self, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    def _innovation(
+        self,
+        means: np.ndarray,
+        covariances: np.ndarray,
+        scores: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Covariances (N, 4, 4) of what would be measured."""
         noise = self._variances(means[:, 3], _POSITION, 1e-1, 0, 0)[:, :4]
+        if self.noise_by_score and scores is not None:
+            # Never quite without noise: a score of 1 would leave nothing to invert.
+            noise = noise * np.clip(1 - scores, 1e-3, 1)[:, None]
         return covariances[:, :4, :4] + noise[:, :, None] * np.eye(4)
 
     def update(
-        self, means: np.ndarray, covariances: np.ndarray, measurements: np.ndarray
+        self,
+        means: np.ndarray,
+        covariances: np.ndarray,
+        measurements: np.ndarray,
+        scores: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Correct N states by their N measurements (N, 4)."""
-        innovation = self._innovation(means, covariances)
+        """Correct N states by their N measurements (N, 4) and, for NSA, scores (N,)."""
+        innovation = self._innovation(means, covariances, scores)
         gain = np.linalg.solve(innovation, covariances[:, :4]).transpose(0, 2, 1)
         surprise = (measurements - means[:, :4])[:, :, None]
         means = means + (gain @ surprise)[:, :, 0]

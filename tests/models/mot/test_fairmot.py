@@ -39,27 +39,13 @@ def video(frames: int, size=(64, 96), **metas) -> list[TrackDataSample]:
     return [sample]
 
 
-def test_maps_equal_the_published_network(golden, published_state, model_cfg):
+def test_maps_equal_the_published_network(
+    golden, published_state, model_cfg, assert_maps_equal
+):
     numbers = golden("net_dla_34.npz")
     model = build(model_cfg).eval()
     model.load_state_dict(convert_fairmot_checkpoint(published_state(numbers)))
-    image = torch.from_numpy(numbers["input"])
-    with torch.no_grad():
-        maps = model(image, mode="tensor")
-        exact = model.double()(image.double(), mode="tensor")
-    names = dict(heatmap="hm", size="wh", offset="reg", embedding="id")
-    for name, published in names.items():
-        expected = torch.from_numpy(numbers[published])
-        assert maps[name].shape == expected.shape
-        if (maps[name] - expected).abs().max() < 1e-4 * expected.abs().max():
-            continue
-        # The golden itself is off by 9e-4 from what double precision gives. Where
-        # another processor or number of threads sums up differently, nobody can be
-        # closer to it than that, only as close to the truth.
-        given_error, golden_error = (
-            (array - exact[name]).abs().max() for array in (maps[name], expected)
-        )
-        assert given_error < 1.5 * golden_error
+    assert_maps_equal(model, numbers)
 
 
 def test_whole_loss_equals_the_published_one(golden, published_state, model_cfg):

@@ -1,0 +1,61 @@
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .bilinear import bilinear_kernel
+
+
+class DeformConvModule(ConvModule):
+    """3x3 deformable convolution with its bias, normalisation and ReLU.
+
+    Args:
+        in_channels (int): Channels of the map that comes in.
+        out_channels (int): Channels of the map that goes out.
+        norm_cfg (dict): Normalisation layer.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            3,
+            padding=1,
+            bias=True,
+            conv_cfg=dict(type="fairmot_mm.DCNv2"),
+            norm_cfg=norm_cfg,
+        )
+
+
+class DeconvStage(BaseModule):
+    """Deformable convolution, then a deconvolution that doubles the map.
+
+    The step by which CenterNet's and FairMOT's ResNets come back to stride 4 (Zhou et
+    al., arXiv:1904.07850, appendix A). Maps (N, C_in, H, W) to (N, C_out, 2 H, 2 W).
+
+    Args:
+        in_channels (int): Channels of the map that comes in.
+        out_channels (int): Channels of the map that goes out.
+        norm_cfg (dict): Normalisation layer.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
+        super().__init__()
+        self.conv = DeformConvModule(in_channels, out_channels, norm_cfg)
+        self.deconv = ConvModule(
+            out_channels,
+            out_channels,
+            4,
+            stride=2,
+            padding=1,
+            conv_cfg=dict(type="deconv"),
+            norm_cfg=norm_cfg,
+        )
+        # As published: the kernels that lead to the first channel start as bilinear
+        # interpolation, the others at random.
+        with torch.no_grad():
+            self.deconv.conv.weight[:, 0] = bilinear_kernel(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and double the map."""
+        return self.deconv(self.conv(x))

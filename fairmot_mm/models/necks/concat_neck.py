@@ -1,0 +1,45 @@
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn import functional as F
+
+from fairmot_mm.registry import MODELS
+
+from ..utils import check_num_maps
+
+
+@MODELS.register_module()
+class ConcatNeck(BaseModule):
+    """All maps brought to the size of the finest one and laid side by side.
+
+    What FairMOT puts behind an HRNet (Sun et al., arXiv:1904.04514, HRNetV2).
+
+    Args:
+        in_channels (Sequence[int]): Channels of the maps that come in.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_inputs = len(in_channels)
+        self.out_channels = sum(in_channels)
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
+        """Upsample bilinearly and concatenate.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first.
+
+        Returns:
+            tuple[Tensor]: One map (N, sum of C_i, H_0, W_0).
+        """
+        check_num_maps(inputs, self.num_inputs)
+        finest, *coarser = inputs
+        upsampled = (
+            F.interpolate(m, size=finest.shape[-2:], mode="bilinear") for m in coarser
+        )
+        return (torch.cat((finest, *upsampled), dim=1),)

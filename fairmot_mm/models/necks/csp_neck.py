@@ -1,0 +1,76 @@
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.models.layers import CSPLayer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fairmot_mm.registry import MODELS
+
+from ..utils import check_num_maps
+
+
+@MODELS.register_module()
+class CSPNeck(BaseModule):
+    """YOLOv5's way up, carried on to stride 4 (FairMOT's ``yolo``).
+
+    The coarsest map is narrowed, doubled, laid beside the finer one and mixed by a CSP
+    layer, until the finest map is reached; ``mmdet.YOLOXPAFPN`` stops at stride 8 and
+    comes back down.
+
+    Args:
+        in_channels (Sequence[int]): Channels of the maps that come in, finest first.
+        num_blocks (int): Bottlenecks in each CSP layer.
+        norm_cfg (dict | None): Normalisation layer.
+        act_cfg (dict | None): Activation layer.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (64, 128, 256, 512),
+        num_blocks: int = 1,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        layers = dict(
+            norm_cfg=norm_cfg or dict(type="BN", momentum=0.03, eps=1e-3),
+            act_cfg=act_cfg or dict(type="SiLU"),
+        )
+        self.num_inputs = len(in_channels)
+        self.out_channels = in_channels[0]
+        self.reductions, self.csp_layers = nn.ModuleList(), nn.ModuleList()
+        for finer, coarse in zip(in_channels[-2::-1], in_channels[:0:-1], strict=True):
+            self.reductions.append(ConvModule(coarse, finer, 1, **layers))
+            self.csp_layers.append(
+                CSPLayer(
+                    2 * finer,
+                    finer,
+                    num_blocks=num_blocks,
+                    add_identity=False,
+                    **layers,
+                )
+            )
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
+        """Join the maps.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first, each half
+                the size of the one before.
+
+        Returns:
+            tuple[Tensor]: One map (N, C_0, H_0, W_0).
+        """
+        check_num_maps(inputs, self.num_inputs)
+        joined = inputs[-1]
+        for finer, reduction, csp_layer in zip(
+            inputs[-2::-1], self.reductions, self.csp_layers, strict=True
+        ):
+            upsampled = F.interpolate(reduction(joined), scale_factor=2)
+            joined = csp_layer(torch.cat((upsampled, finer), dim=1))
+        return (joined,)

@@ -1,0 +1,69 @@
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from fairmot_mm.registry import MODELS
+
+from ..layers.deconv import DeconvStage, DeformConvModule
+from ..utils import check_num_maps
+
+
+@MODELS.register_module()
+class DeconvFPNNeck(BaseModule):
+    """Feature pyramid of deformable convolutions, upsampled by transposed ones.
+
+    FairMOT's ``resfpndcn`` (arXiv:2004.01888): the coarsest map is doubled,
+    joined by addition to the projected finer one and smoothed, until stride 4.
+
+    Args:
+        in_channels (Sequence[int]): Channels of the maps that come in, finest first.
+        channels (Sequence[int]): Channels of the joined maps, coarsest first.
+        norm_cfg (dict | None): Normalisation layer.
+        init_cfg (dict | None): MMEngine's initialisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (64, 128, 256, 512),
+        channels: Sequence[int] = (256, 128, 64),
+        norm_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if len(in_channels) != len(channels) + 1:
+            raise ValueError(
+                f"{in_channels=} and {channels=}: there must be one map more than "
+                "joined ones"
+            )
+        norm_cfg = norm_cfg or dict(type="BN")
+        self.num_inputs = len(in_channels)
+        self.out_channels = channels[-1]
+        before = (in_channels[-1], *channels[:-1])
+        finer = in_channels[-2::-1]
+        self.stages = nn.ModuleList(
+            DeconvStage(a, b, norm_cfg) for a, b in zip(before, channels, strict=True)
+        )
+        self.projections = nn.ModuleList(
+            DeformConvModule(a, b, norm_cfg)
+            for a, b in zip(finer, channels, strict=True)
+        )
+        self.smooths = nn.ModuleList(DeformConvModule(c, c, norm_cfg) for c in channels)
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
+        """Join the maps.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first, each half
+                the size of the one before.
+
+        Returns:
+            tuple[Tensor]: One map (N, C_out, H_0, W_0).
+        """
+        check_num_maps(inputs, self.num_inputs)
+        joined = inputs[-1]
+        for finer, stage, projection, smooth in zip(
+            inputs[-2::-1], self.stages, self.projections, self.smooths, strict=True
+        ):
+            joined = smooth(stage(joined) + projection(finer))
+        return (joined,)

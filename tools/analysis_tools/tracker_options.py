@@ -1,0 +1,107 @@
+"""What the tracker's options are worth on the scenes made for each of them.
+
+python tools/analysis_tools/tracker_options.py [--out figures.json]
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fairmot_mm.datasets.mot_folder import read_sequence, write_results
+from fairmot_mm.datasets.synthetic.simulated import (
+    HEIGHT,
+    SCENES,
+    WIDTH,
+    SimulatedSequence,
+)
+from fairmot_mm.evaluation.interpolation import interpolate_gaps
+from fairmot_mm.evaluation.protocol import COMBINED, evaluate_trackeval
+from fairmot_mm.models import JDETracker, SparseFlowMotion
+
+FIGURES = ("HOTA", "MOTA", "IDF1", "MOTP", "IDSW", "FN", "FP")
+# Scene -> the option made for it.
+OPTIONS = dict(
+    low_scores="low_score_thr",
+    moving_camera="camera_motion",
+    sudden_moves="noise_by_score",
+    long_occlusions="max_gap",
+)
+
+
+def track(scene: SimulatedSequence, option: str | None) -> np.ndarray:
+    """Track a scene; rows (N, 7) of frame, id, x, y, w, h, score."""
+    settings = dict(low_score_thr=0.1, noise_by_score=True)
+    tracker = JDETracker(**{k: v for k, v in settings.items() if k == option})
+    camera, last, rows = SparseFlowMotion(), None, []
+    for number, frame in enumerate(scene.frames, 1):
+        motion = None
+        if option == "camera_motion" and last is not None:
+            motion = camera.get_warp_matrix(last, frame.image).numpy()
+        last = frame.image
+        found = tracker.update(
+            frame.bboxes, frame.scores, frame.embeddings, camera_motion=motion
+        )
+        boxes = found.bboxes.numpy().astype(float)
+        rows.append(
+            np.column_stack(
+                (
+                    np.full(len(boxes), number),
+                    found.instances_id.numpy(),
+                    boxes[:, :2],
+                    boxes[:, 2:] - boxes[:, :2],
+                    found.scores.numpy(),
+                )
+            )
+        )
+    rows = np.concatenate(rows)
+    return interpolate_gaps(rows, 20) if option == "max_gap" else rows
+
+
+def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, float]:
+    """Figures over all scenes by the benchmark's protocol."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, sequences = Path(folder), []
+        for i, scene in enumerate(scenes):
+            home = root / "gt" / f"SIM-{i}"
+            (home / "gt").mkdir(parents=True)
+            truth = np.column_stack((scene.truth, np.ones((len(scene.truth), 3))))
+            np.savetxt(home / "gt/gt.txt", truth, "%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%d")
+            (home / "seqinfo.ini").write_text(
+                f"[Sequence]\nname={home.name}\nframeRate=30\n"
+                f"seqLength={len(scene.frames)}\nimWidth={WIDTH}\nimHeight={HEIGHT}\n"
+            )
+            sequences.append(read_sequence(home))
+            write_results(root / "results" / f"{home.name}.txt", track(scene, option))
+        figures = evaluate_trackeval(sequences, root / "results")[COMBINED]
+    return {name: float(figures[name]) for name in FIGURES}
+
+
+def main() -> None:
+    """Print the table, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    args = parser.parse_args()
+    table = {}
+    print(f"| scene | option | {' | '.join(FIGURES)} |")
+    print("|" + "---|" * (len(FIGURES) + 2))
+    for name, option in OPTIONS.items():
+        scenes = [SCENES[name](seed) for seed in range(args.seeds)]
+        table[name] = {}
+        for setting in (None, option):
+            figures = score(scenes, setting)
+            table[name][setting or "none"] = figures
+            cells = [
+                f"{100 * v:.1f}" if k in FIGURES[:4] else f"{v:.0f}"
+                for k, v in figures.items()
+            ]
+            print(f"| {name} | {setting or ''} | {' | '.join(cells)} |")
+    if args.out is not None:
+        args.out.write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()
