@@ -9,7 +9,9 @@ import runpy
 import sys
 from pathlib import Path
 
-import mmtrack
+import fairmot_mm.integrations.mmtrack  # noqa: F401  (makes the next import work)
+
+import mmtrack  # isort: skip
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ from fairmot_mm.registry import TRANSFORMS
 class LoadFrameRate(BaseTransform):
     """Load the frame rate of a sequence, which MMTracking's annotations leave out.
 
-    ``JDETracker`` keeps lost tracks for a time, not for a number of frames. Without this
-    transform it takes every video to have 30 frames a second.
+    ``JDETracker`` keeps lost tracks for a time, not for a number of frames. Without
+    this transform it takes every video to have 30 frames a second.
 
     Required Keys: ``img_path``, that is ``SEQUENCE/img1/000001.jpg`` with
     ``SEQUENCE/seqinfo.ini``.

@@ -1,7 +1,7 @@
 """Import MMTracking beside versions of MMCV and MMDetection newer than it accepts.
 
-MMTracking works with them but refuses them when it is imported. It is shown the versions
-it asks for, for as long as it is being imported.
+MMTracking works with them but refuses them when it is imported. For as long as it is
+being imported, it is shown the versions it asks for.
 """
 
 import runpy
