@@ -24,7 +24,6 @@ if [ ! -x "$directory/bin/python" ]; then
   "$python" -m venv "$directory"
 fi
 pip=("$directory/bin/python" -m pip --disable-pip-version-check)
-site=$("$directory/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # What is installed is a function of these two files; unchanged, there is nothing to do.
 state=$(cat "$repository/setup.cfg" "$repository/tools/setup_env.sh" | cksum)
@@ -60,10 +59,9 @@ if ! "$directory/bin/python" -c 'import cv2' 2>/dev/null; then
   "${pip[@]}" install -q --force-reinstall --no-deps "opencv-python-headless==$version"
 fi
 "$directory/bin/python" -c '
-import torch, mmcv, mmdet, mmengine, fairmot_mm
+import torch, mmcv, mmdet, mmengine, fairmot_mm.integrations.mmtrack
 print("[setup] torch", torch.__version__, "mmengine", mmengine.__version__,
       "mmcv", mmcv.__version__, "mmdet", mmdet.__version__,
       "CUDA" if torch.cuda.is_available() else "CPU")'
-[ -d "$site/mmtrack" ] || { echo "error: MMTracking is not in $site" >&2; exit 1; }
 echo "$state $repository" >"$directory/.fairmot_mm"
 say "done: $directory/bin/python, or  source $directory/bin/activate"

@@ -55,14 +55,16 @@ class TrackVideoHook(Hook):
             runner: The runner of the test.
             batch_idx: Index of the iteration.
             data_batch: Its input; not used.
-            outputs: Data samples whose frames hold ``pred_track_instances``.
+            outputs: Data samples whose frames hold ``pred_track_instances``; videos,
+                or frames as MMTracking has them.
 
         Raises:
             OSError: If an image cannot be read, or a drawing not be written.
         """
-        class_names = (runner.visualizer.dataset_meta or {}).get("classes")
-        for track_data_sample in outputs or ():
-            for sample in track_data_sample.video_data_samples:
+        dataset_meta = runner.visualizer.dataset_meta or {}
+        class_names = dataset_meta.get("classes") or dataset_meta.get("CLASSES")
+        for data_sample in outputs or ():
+            for sample in data_sample.get("video_data_samples", [data_sample]):
                 self._add_frame(sample, class_names)
 
     def after_test_epoch(

@@ -4,11 +4,19 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from mmdet.structures.bbox import autocast_box_type
 
 from fairmot_mm.registry import TRANSFORMS
 
-# What describes boxes one by one, and is kept or dropped with them.
-_BOX_KEYS = ("gt_bboxes", "gt_bboxes_labels", "gt_instances_ids", "gt_ignore_flags")
+# What describes boxes one by one, and is kept or dropped with them. MMDetection's name
+# for identities and MMTracking's.
+_BOX_KEYS = (
+    "gt_bboxes",
+    "gt_bboxes_labels",
+    "gt_instances_ids",
+    "gt_instances_id",
+    "gt_ignore_flags",
+)
 
 
 @TRANSFORMS.register_module()
@@ -97,7 +105,8 @@ class RandomBoxAffine(BaseTransform):
     and keep their identities.
 
     Required Keys: ``img``; optional ``gt_bboxes``, ``gt_bboxes_labels``,
-    ``gt_instances_ids``, ``gt_ignore_flags``.
+    ``gt_instances_ids`` (or ``gt_instances_id``, as MMTracking has it),
+    ``gt_ignore_flags``.
 
     Modified Keys: the same.
 
@@ -136,6 +145,7 @@ class RandomBoxAffine(BaseTransform):
         shear[0, 1], shear[1, 0] = np.tan(np.radians(np.random.uniform(*self.shear, 2)))
         return shear @ shift @ turn, degrees
 
+    @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Warp one image and its boxes."""
         height, width = results["img"].shape[:2]

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmdet.structures.bbox import autocast_box_type
 
 from fairmot_mm.registry import TRANSFORMS
 
@@ -56,6 +57,7 @@ class Letterbox(BaseTransform):
         self.size = tuple(size)
         self.pad_value = pad_value
 
+    @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Letterbox one image; boxes move by the unrounded border, as published."""
         results["img"], factor, border = letterbox(

@@ -5,10 +5,10 @@ from mmcv.cnn import fuse_conv_bn
 from mmdet.models.mot import BaseMOTModel
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.logging import print_log
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor
 
-from fairmot_mm.registry import MODELS
+from fairmot_mm.registry import MODELS, TASK_UTILS
 from fairmot_mm.utils.checkpoint import TRAINING_ONLY
 
 
@@ -23,6 +23,8 @@ class FairMOT(BaseMOTModel):
         reid_head (dict): Embedding head, e.g. ``EmbeddingHead``.
         tracker (dict | None): Online tracker, ours or one of the toolboxes'; without
             one the model trains and detects.
+        motion (dict | None): Motion model, for trackers that expect the model to have
+            one, as MMTracking's do.
         task_weighting (dict | None): How the losses of the two heads are joined;
             ``UncertaintyWeighting`` if None.
         data_preprocessor (dict | None): Usually ``mmdet.TrackDataPreprocessor``.
@@ -36,6 +38,7 @@ class FairMOT(BaseMOTModel):
         bbox_head: dict,
         reid_head: dict,
         tracker: dict | None = None,
+        motion: dict | None = None,
         task_weighting: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -49,6 +52,8 @@ class FairMOT(BaseMOTModel):
             task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
         )
         self.tracker = MODELS.build(tracker) if tracker is not None else None
+        if motion is not None:
+            self.motion = TASK_UTILS.build(motion)
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)
         # How inputs are laid out for a network that was optimised for inference.
         self._layout: dict | None = None
@@ -223,21 +228,37 @@ class FairMOT(BaseMOTModel):
                 "samples: a tracker follows one video at a time, expected "
                 "(1, T, 3, H, W) and one TrackDataSample"
             )
+        for image, frame in zip(inputs[0], data_samples[0], strict=True):
+            self.track_frame(image[None], frame)
+        return data_samples
+
+    def track_frame(self, inputs: Tensor, frame: BaseDataElement) -> None:
+        """Detect on the next frame of a video and track.
+
+        Args:
+            inputs (Tensor): (1, 3, H, W), RGB in [0, 1].
+            frame (BaseDataElement): The frame's sample with its metas. Gains
+                ``pred_instances``, which is ``pred_det_instances`` as well, and
+                ``pred_track_instances``.
+
+        Raises:
+            RuntimeError: If the model has no tracker.
+        """
         if self.tracker is None:
             raise RuntimeError(
                 "the model was built without a tracker: set model.tracker"
             )
-        for image, frame in zip(inputs[0], data_samples[0], strict=True):
-            image = image[None]
-            frame.pred_instances = self.predict_frame(image, frame.metainfo)
-            frame.pred_track_instances = self.tracker.track(
-                model=self,
-                img=image,
-                data_sample=frame,
-                data_preprocessor=self.data_preprocessor,
-                rescale=True,
-            )
-        return data_samples
+        frame.pred_instances = self.predict_frame(inputs, frame.metainfo)
+        # Under the name that MMTracking's trackers look for.
+        frame.pred_det_instances = frame.pred_instances
+        frame.pred_track_instances = self.tracker.track(
+            model=self,
+            img=inputs,
+            feats=None,
+            data_sample=frame,
+            data_preprocessor=self.data_preprocessor,
+            rescale=True,
+        )
 
 
 def _fill_in_training_parts(model: FairMOT, state_dict: dict, *_) -> None:

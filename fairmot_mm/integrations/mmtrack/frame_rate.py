@@ -1,0 +1,40 @@
+from functools import lru_cache
+from pathlib import Path
+
+from mmcv.transforms import BaseTransform
+
+from fairmot_mm.datasets.mot_folder import read_sequence
+from fairmot_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadFrameRate(BaseTransform):
+    """Load the frame rate of a sequence, which MMTracking's annotations leave out.
+
+    ``JDETracker`` keeps lost tracks for a time, not for a number of frames. Without
+    this transform it takes every video to have 30 frames a second.
+
+    Required Keys: ``img_path``, that is ``SEQUENCE/img1/000001.jpg`` with
+    ``SEQUENCE/seqinfo.ini``.
+
+    Added Keys: ``frame_rate``; to be packed by
+    ``PackTrackInputs(meta_keys=('frame_rate',))``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load it for one image.
+
+        Raises:
+            FileNotFoundError: If there is no ``seqinfo.ini``.
+            ValueError: If it is broken.
+        """
+        results["frame_rate"] = _frame_rate(Path(results["img_path"]).parents[1])
+        return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+@lru_cache
+def _frame_rate(folder: Path) -> float:
+    return read_sequence(folder).frame_rate

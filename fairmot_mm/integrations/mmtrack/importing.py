@@ -1,0 +1,124 @@
+"""Import MMTracking beside versions of MMCV and MMDetection newer than it accepts.
+
+MMTracking works with them but refuses them when it is imported. For as long as it is
+being imported, it is shown the versions it asks for.
+"""
+
+import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmdet.models.layers
+import mmdet.utils
+import mmengine.registry
+from mmengine.registry import Registry
+
+# The versions this was tried with; MMTracking's development ended with the last.
+TRIED_VERSIONS = ("1.0.0rc1",)
+
+# Accepted by MMTracking (MMCV below 2.0.0, MMDetection below 3.0.0) and by
+# MMClassification, which its ReID models are made of (MMCV from 2.0.0rc4 on).
+_PRESENTED = {mmcv: "2.0.0rc4", mmdet: "3.0.0rc6"}
+
+_PACKAGES = ("mmtrack", "mmcls")
+
+# As in tools/setup_env.sh.
+INSTALLATION = (
+    "pip install --no-deps mmtrack==1.0.0rc1 mmcls==1.0.0rc6 && pip install seaborn "
+    "scikit-learn attributee model-index markdown einops (--no-deps, because the "
+    "versions they pin predate Python 3.11)"
+)
+
+
+class _MissingTransformer:
+    """Base class for STARK's transformer, which MMDetection 3 no longer has."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        raise RuntimeError(
+            "STARK, MMTracking's single-object tracker, needs "
+            "mmdet.models.layers.Transformer, which MMDetection "
+            f"{mmdet.__version__} does not have: use MMDetection 3.0.0rc6 for it"
+        )
+
+
+def import_mmtrack() -> None:
+    """Import all of MMTracking, so that its registries are filled.
+
+    Afterwards everything is as it was: the versions of the toolboxes and their names,
+    and, if the import failed, also the loaded modules and the registries.
+
+    Raises:
+        ModuleNotFoundError: If MMTracking, or something it needs, is not installed.
+        ImportError: If it has a version this was not tried with.
+    """
+    version = _installed_version()
+    if version not in TRIED_VERSIONS:
+        raise ImportError(
+            f"mmtrack {version} is installed, this was tried with "
+            f"{', '.join(TRIED_VERSIONS)} only: {INSTALLATION}"
+        )
+    # Outside, so that no module of MMDetection reads a presented version.
+    mmdet.utils.register_all_modules(init_default_scope=False)
+    try:
+        with _undone_on_failure(), _presented():
+            from mmtrack.utils import register_all_modules
+
+            register_all_modules(init_default_scope=False)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"MMTracking needs {error.name}, which is not installed: {INSTALLATION}",
+            name=error.name,
+        ) from error
+
+
+def _installed_version() -> str:
+    """Version of MMTracking, read without importing it."""
+    spec = find_spec("mmtrack")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(
+            f"MMTracking is not installed: {INSTALLATION}", name="mmtrack"
+        )
+    path = Path(spec.origin).with_name("version.py")
+    found = runpy.run_path(str(path)) if path.is_file() else {}
+    return found.get("__version__", f"of unknown version at {spec.origin}")
+
+
+@contextmanager
+def _presented() -> Iterator[None]:
+    """Show the versions MMTracking accepts, and the one name it misses."""
+    real = {module: module.__version__ for module in _PRESENTED}
+    layers = mmdet.models.layers
+    lacks_transformer = not hasattr(layers, "Transformer")
+    try:
+        for module, version in _PRESENTED.items():
+            module.__version__ = version
+        if lacks_transformer:
+            layers.Transformer = _MissingTransformer
+        yield
+    finally:
+        for module, version in real.items():
+            module.__version__ = version
+        if lacks_transformer:
+            del layers.Transformer
+
+
+@contextmanager
+def _undone_on_failure() -> Iterator[None]:
+    """Forget packages that were imported half, so that they can be imported again."""
+    new = [package for package in _PACKAGES if package not in sys.modules]
+    try:
+        yield
+    except BaseException:
+        for package in new:
+            for name in [*sys.modules]:
+                if name == package or name.startswith(f"{package}."):
+                    del sys.modules[name]
+            for registry in vars(mmengine.registry).values():
+                if isinstance(registry, Registry):
+                    registry.children.pop(package, None)
+        raise

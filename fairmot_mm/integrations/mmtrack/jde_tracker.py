@@ -1,0 +1,68 @@
+import torch
+from mmengine.structures import InstanceData
+from mmtrack.models.trackers import BaseTracker
+from mmtrack.structures import TrackDataSample
+from torch import Tensor
+
+from fairmot_mm.models import JDETracker
+from fairmot_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class MMTrackJDETracker(JDETracker):
+    """:class:`JDETracker` with the embeddings of a model's ReID network.
+
+    For models that embed boxes apart from detecting them, such as MMTracking's
+    ``DeepSORT``, in place of its ``SORTTracker``. ``JDETracker`` itself takes the
+    embeddings that come with the detections and has but motion where there are none.
+
+    Args:
+        reid_img_scale (tuple[int, int]): Height and width of the ReID network's input.
+        **kwargs: For :class:`JDETracker`.
+    """
+
+    # Cuts boxes out of the network input, as for every tracker of MMTracking.
+    crop_imgs = BaseTracker.crop_imgs
+
+    def __init__(self, reid_img_scale: tuple[int, int] = (256, 128), **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.reid = dict(img_scale=tuple(reid_img_scale))
+
+    def track(
+        self,
+        model: torch.nn.Module,
+        img: Tensor,
+        data_sample: TrackDataSample,
+        rescale: bool = False,
+        **kwargs,
+    ) -> InstanceData:
+        """Track the next frame.
+
+        Args:
+            model (torch.nn.Module): Its ``reid`` embeds crops (M, 3, h, w).
+            img (Tensor): (1, 3, H, W), input of the network.
+            data_sample (TrackDataSample): ``pred_det_instances`` with ``bboxes``,
+                ``scores`` and ``labels``.
+            rescale (bool): Whether the boxes are in pixels of the original image.
+            **kwargs: For :meth:`JDETracker.track`.
+
+        Returns:
+            InstanceData: See :meth:`JDETracker.update`.
+
+        Raises:
+            AttributeError: If the model has no ReID network.
+        """
+        if not model.with_reid:
+            raise AttributeError(
+                f"{type(model).__name__} was built without reid: set model.reid, or "
+                "track by motion with fairmot_mm.JDETracker"
+            )
+        found = data_sample.pred_det_instances
+        found = found[found.scores > self.obj_score_thr]
+        crops = self.crop_imgs(
+            img, data_sample.metainfo, found.bboxes.clone(), rescale=rescale
+        )
+        if len(crops) > 0:
+            found.embeddings = model.reid(crops, mode="tensor")
+        data_sample.pred_instances = found
+        return super().track(data_sample=data_sample)
