@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.utils.runner import fit_to_training_data, prepare_cpu_processes
+from fairmot_mm.utils.runner import build_training_runner, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,8 +74,7 @@ def main() -> None:
     """Train."""
     cfg = load_config(parse_args())
     prepare_cpu_processes(cfg)
-    fit_to_training_data(cfg)
-    Runner.from_cfg(cfg).train()
+    build_training_runner(cfg).train()
 
 
 if __name__ == "__main__":

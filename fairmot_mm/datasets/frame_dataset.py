@@ -25,10 +25,10 @@ class FrameDataset(BaseDataset):
     """Images with boxes and identities, for training: what all sources share.
 
     A source reads its format in :meth:`load_records` and is done. The record of an
-    image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes`` (n, 4) xyxy in pixels,
-    ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1 for boxes without
-    identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a video also has
-    ``frame_index``. Boxes may leave the image; ignored ones are in the record, but no
+    image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes`` (n, 4) xyxy in
+    pixels, ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1 for boxes
+    without identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a video also
+    has ``frame_index``. Boxes may leave the image; ignored ones are in the record, but no
     objects to learn. Images without boxes are trained on.
 
     Identities are numbered from 0 over the whole source, all classes together; their
@@ -180,6 +180,17 @@ class FrameDataset(BaseDataset):
         subset.get_subset_(indices)
         return subset
 
+    def summary(self) -> str:
+        """What there is and what was left out, in a line."""
+        self.full_init()
+        records = self.records
+        without = int(((records.identities < 0) & ~records.ignored).sum())
+        return (
+            f"{self.name}: {len(records)} images, {len(records.boxes)} boxes "
+            f"({without} without identity, {int(records.ignored.sum())} to ignore), "
+            f"{self._num_ids} identities" + self._reasons()
+        )
+
     def annotation_file(self, index: int) -> str:
         """The file that annotates an image."""
         return self._annotation_file(self.records, index)
@@ -199,14 +210,7 @@ class FrameDataset(BaseDataset):
         return f"; left out: {', '.join(reasons)}" if reasons else ""
 
     def _log(self, faults: Sequence[Fault]) -> None:
-        records = self.records
-        without = int(((records.identities < 0) & ~records.ignored).sum())
-        text = (
-            f"{self.name}: {len(records)} images, {len(records.boxes)} boxes "
-            f"({without} without identity, {int(records.ignored.sum())} to ignore), "
-            f"{self.num_ids} identities" + self._reasons()
-        )
-        print_log(text, logger="current")
+        print_log(self.summary(), logger="current")
         if faults:
             kinds = Counter(fault.kind for fault in faults)
             print_log(

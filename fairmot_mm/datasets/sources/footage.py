@@ -27,9 +27,10 @@ class FootageFrameDataset(FrameDataset):
 
     The boxes come as MOTChallenge text, ``frame,id,x,y,w,h`` with or without
     ``,mark,class,visibility`` (lines with mark 0 are left out, classes count from 1),
-    or as CSV whose first line names the columns: ``frame`` or ``image`` (a file name), ``id`` (may be missing or
-    empty), ``x,y,w,h`` or ``x1,y1,x2,y2`` and, with several classes, ``class`` (a name
-    of ``metainfo.classes``, others are left out). A negative id is none.
+    or as CSV whose first line names the columns: ``frame`` or ``image`` (a file name),
+    ``id`` (may be missing or empty), ``x,y,w,h`` or ``x1,y1,x2,y2`` and, with several
+    classes, ``class`` (a name of ``metainfo.classes``, others are left out). A negative
+    id is none.
 
     Frames are counted from 1; images whose names are all numbers are frames of that
     number.
