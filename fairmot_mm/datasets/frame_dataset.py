@@ -28,8 +28,8 @@ class FrameDataset(BaseDataset):
     image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes`` (n, 4) xyxy in
     pixels, ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1 for boxes
     without identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a video also
-    has ``frame_index``. Boxes may leave the image; ignored ones are in the record, but no
-    objects to learn. Images without boxes are trained on.
+    has ``frame_index``. Boxes may leave the image; ignored ones are in the record, but
+    no objects to learn. Images without boxes are trained on.
 
     Identities are numbered from 0 over the whole source, all classes together; their
     number is ``num_ids``. With ``per_class_ids`` every class counts its own from 0, as
