@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from fairmot_mm.registry import DATASETS
 
-from .faults import as_fault, collecting, report_rows
+from .faults import as_fault, collecting, report, report_rows
 from .frame_dataset import FrameDataset
 from .frame_records import Boxes, FrameRecords, RecordsBuilder
 from .mot_folder import (
@@ -18,6 +18,7 @@ from .mot_folder import (
     MOTSequence,
     evaluated_pedestrians,
     find_sequences,
+    line_of_key,
     read_gt,
 )
 
@@ -75,13 +76,27 @@ def _check_images(sequence: MOTSequence, frames: range) -> None:
         )
     present = set(os.listdir(folder))
     missing = [f for f in frames if sequence.image_path(f).name not in present]
-    # Where faults are collected, each image is one of its own.
-    if missing and not collecting():
+    if collecting():
+        # The missing ones are reported one by one, later on.
+        _report_extra_images(sequence, present)
+    elif missing:
         raise FileNotFoundError(
             f"{sequence.image_path(missing[0])} is missing, and {len(missing) - 1} "
             f"more of {len(frames)} frames: correct seqLength or imExt in seqinfo.ini, "
             "or restore the images"
         )
+
+
+def _report_extra_images(sequence: MOTSequence, present: set[str]) -> None:
+    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
+    extra = [n for n in present - known if n.endswith(sequence.extension)]
+    if extra:
+        path = sequence.root / "seqinfo.ini"
+        text = (
+            f"seqLength is {sequence.length}, but {sequence.image_dir} has "
+            f"{len(extra)} images more, such as {min(extra)}"
+        )
+        report("size mismatch", path, line_of_key(path, "seqLength"), text)
 
 
 @DATASETS.register_module()

@@ -295,6 +295,13 @@ def read_results(path: str | Path, length: int | None = None) -> np.ndarray:
     return values[:, :7]
 
 
+def line_of_key(path: Path, key: str) -> int | None:
+    """Line of a key in an ini file, from 1; None if it is not there."""
+    rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    names = [row.split("=")[0].strip().lower() for row in rows]
+    return names.index(key.lower()) + 1 if key.lower() in names else None
+
+
 def _is_sequence(folder: Path) -> bool:
     return (folder / "seqinfo.ini").is_file()
 
