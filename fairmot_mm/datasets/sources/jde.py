@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
@@ -16,8 +18,17 @@ from ..frame_records import Boxes, FrameRecords, RecordsBuilder
 
 _COLUMNS = 6
 _CHUNK = 20_000  # label files parsed together
+_READERS = 16  # threads; they wait for the disk, most of the time
 _BLANKS = np.zeros(256, bool)
 _BLANKS[[9, 10, 11, 12, 13, 32]] = True
+
+
+class _Image(NamedTuple):
+    """An image of the list, its label file and its line."""
+
+    path: str
+    labels: str
+    line: int
 
 
 @DATASETS.register_module()
@@ -53,16 +64,16 @@ class JDEFrameDataset(FrameDataset):
         tables, counts, lines, read = [], [], [], []
         starts = range(0, len(images), _CHUNK)
         long = len(starts) > 1
-        for start in track(starts, f"Reading {self.name}", disable=not long):
-            chunk = images[start : start + _CHUNK]
-            paths, texts = self._texts(chunk)
-            table = _parse_together(texts)
-            if table is None or not self._is_sound(table[0]):
-                table = self._parse_lines(chunk, texts)
-            tables.append(table[0])
-            counts.append(table[1])
-            lines.append(table[2])
-            read += paths
+        with ThreadPoolExecutor(_READERS) as pool:
+            for start in track(starts, f"Reading {self.name}", disable=not long):
+                chunk, texts = self._texts(pool, images[start : start + _CHUNK])
+                table = _parse_together(texts)
+                if table is None or not self._is_sound(table[0]):
+                    table = self._parse_lines(chunk, texts)
+                tables.append(table[0])
+                counts.append(table[1])
+                lines.append(table[2])
+                read += [image.path for image in chunk]
         builder = RecordsBuilder(normalized=True)
         values = np.concatenate(tables)
         half = values[:, 4:6] / 2
@@ -82,8 +93,8 @@ class JDEFrameDataset(FrameDataset):
     def _annotation_file(self, records: FrameRecords, index: int) -> str:
         return label_path(records.paths[index])
 
-    def _listed(self) -> Iterator[tuple[str, int]]:
-        """Paths of the images and their lines in the list."""
+    def _listed(self) -> Iterator[_Image]:
+        """The images of the list."""
         text = Path(self.ann_file).read_text(encoding="utf-8-sig", errors="replace")
         seen: dict[str, int] = {}
         for number, row in enumerate(text.split("\n"), 1):
@@ -95,7 +106,8 @@ class JDEFrameDataset(FrameDataset):
                 report("image twice", self.ann_file, number, what)
                 continue
             path = os.path.join(self.data_root, name)
-            if label_path(path) is None:
+            labels = label_path(path)
+            if labels is None:
                 report(
                     "malformed line",
                     self.ann_file,
@@ -104,27 +116,28 @@ class JDEFrameDataset(FrameDataset):
                     "labels_with_ids is looked for",
                 )
                 continue
-            yield path, number
+            yield _Image(path, labels, number)
 
-    def _texts(self, images: Sequence[tuple[str, int]]) -> tuple[list[str], list]:
+    def _texts(
+        self, pool: ThreadPoolExecutor, images: Sequence[_Image]
+    ) -> tuple[list[_Image], list[bytes]]:
         """Images that have a label file, and the files' contents."""
-        paths, texts = [], []
-        for path, number in images:
-            labels = label_path(path)
-            try:
-                with open(labels, "rb", buffering=0) as file:
-                    texts.append(file.read())
-                paths.append(path)
-            except OSError as error:
-                report(
-                    "missing labels",
-                    self.ann_file,
-                    number,
-                    f"{labels}: {error.strerror}; an image without boxes has an empty "
-                    "label file, so restore it or take the image out of the list",
-                )
-        images[:] = [(path, 0) for path in paths]
-        return paths, texts
+        slabs = [images[i : i + 256] for i in range(0, len(images), 256)]
+        contents = [text for slab in pool.map(_read_files, slabs) for text in slab]
+        found, texts = [], []
+        for image, content in zip(images, contents, strict=True):
+            if isinstance(content, bytes):
+                found.append(image)
+                texts.append(content)
+                continue
+            report(
+                "missing labels",
+                self.ann_file,
+                image.line,
+                f"{image.labels}: {content}; an image without boxes has an empty label "
+                "file, so restore it or take the image out of the list",
+            )
+        return found, texts
 
     def _is_sound(self, values: np.ndarray) -> bool:
         return not any(bad.any() for _, bad, _ in self._rules(values))
@@ -165,17 +178,17 @@ class JDEFrameDataset(FrameDataset):
         ]
 
     def _parse_lines(
-        self, images: Sequence[tuple[str, int]], texts: Sequence[bytes]
+        self, images: Sequence[_Image], texts: Sequence[bytes]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Parse line by line to name those at fault."""
         table, counts, lines = [], [], []
-        for (path, _), text in zip(images, texts, strict=True):
+        for image, text in zip(images, texts, strict=True):
             before = len(table)
             rows = text.decode("utf-8-sig", "replace").split("\n")
             for number, row in enumerate(rows, 1):
                 if not row.strip():
                     continue
-                values = self._parse_line(label_path(path), number, row)
+                values = self._parse_line(image.labels, number, row)
                 if values is not None:
                     table.append(values)
                     lines.append(number)
@@ -209,6 +222,18 @@ def label_path(image_path: str) -> str | None:
     if not found:
         return None
     return f"{before}/labels_with_ids/{os.path.splitext(after)[0]}.txt"[1:]
+
+
+def _read_files(images: Sequence[_Image]) -> list[bytes | str]:
+    """Contents of label files, or what is wrong with them."""
+    contents: list[bytes | str] = []
+    for image in images:
+        try:
+            with open(image.labels, "rb", buffering=0) as file:
+                contents.append(file.read())
+        except OSError as error:
+            contents.append(error.strerror)
+    return contents
 
 
 def _parse_together(
