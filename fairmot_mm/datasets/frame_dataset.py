@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from abc import abstractmethod
 from collections import Counter
@@ -218,7 +219,7 @@ class FrameDataset(BaseDataset):
                 f"({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), the first "
                 f"of them {faults[0]}; tools/analysis_tools/check_dataset.py lists all",
                 logger="current",
-                level="WARNING",
+                level=logging.WARNING,
             )
 
     def _without_repeated_identities(self, records: FrameRecords) -> FrameRecords:

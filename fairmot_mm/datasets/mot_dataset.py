@@ -1,3 +1,4 @@
+import logging
 import os
 import re
 from collections import Counter, defaultdict
@@ -280,7 +281,7 @@ def _warn_of_triplicates(sequences: Sequence[MOTSequence]) -> None:
                 f"{name} is read {len(found)} times ({', '.join(found)}), and its "
                 f"people count as many times: set detector={found[-1]!r}",
                 logger="current",
-                level="WARNING",
+                level=logging.WARNING,
             )
             return
 

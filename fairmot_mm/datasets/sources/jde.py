@@ -254,11 +254,12 @@ def _parse_together(
     filled = per_line > 0
     if (per_line[filled] != _COLUMNS).any():
         return None
-    with warnings.catch_warnings():
-        # What is no number: the count below tells.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        values = np.fromstring(blob.tobytes(), np.float64, sep=" ")
-    if len(values) != per_line.sum():
+    try:
+        with warnings.catch_warnings():
+            # Older NumPy warns of what is no number and stops there; newer raises.
+            warnings.simplefilter("error", DeprecationWarning)
+            values = np.fromstring(blob.tobytes(), np.float64, sep=" ")
+    except (ValueError, DeprecationWarning):
         return None
     lines_of_file = np.array([text.count(b"\n") + 1 for text in texts])
     first = np.concatenate(([0], np.cumsum(lines_of_file)))

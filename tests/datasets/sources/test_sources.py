@@ -295,7 +295,7 @@ def test_footage_from_a_video_shows_the_annotated_frames(tmp_path, make):
         results = dataset[i]
         assert results["frame_index"] == i
         assert results["img_shape"] == results["img"].shape[:2] == (48, 64)
-        assert abs(results["img"].astype(int) - 6 * i).max() <= 3
+        assert abs(results["img"].astype(int) - 6 * i).max() <= 5
     assert dataset.records.sizes.tolist() == [[64, 48]] * 40
 
 
@@ -315,7 +315,12 @@ FAULTS = {
         ("PRW/labels_with_ids/c1s1_000151.txt", "0 -1", "1 -1", "151.txt:2: class 1"),
         ("PRW/labels_with_ids/c1s1_000151.txt", "-1", "-2", "151.txt:2: identity -2"),
         ("PRW/labels_with_ids/c1s1_000151.txt", "0.25", "250", "151.txt:1: .*shares"),
-        ("PRW/labels_with_ids/c1s1_000151.txt", "-1 0.5", "-1 nan", "151.txt:2: NaN"),
+        (
+            "PRW/labels_with_ids/c1s1_000151.txt",
+            "-1 0.500000",
+            "-1 nan",
+            "151.txt:2: NaN",
+        ),
         (
             *("PRW/labels_with_ids/c1s1_000401.txt", "0.125000 0.5", "0.125000 0.0"),
             r"401.txt:1: box of 0.125 x 0",
@@ -368,8 +373,8 @@ FAULTS = {
         ),
         (
             f"annotations/{UAV[0]}.txt",
-            "1,1,4,1,0",
-            "1,12,4,1,0",
+            "12,1,4,0,0",
+            "12,1,12,0,0",
             "v.txt:3: category 12",
         ),
         (f"annotations/{UAV[0]}.txt", "3,4,10", "4,4,10", "v.txt:9: frame 4 has no im"),
@@ -400,7 +405,7 @@ FAULTS = {
             "91078",
             "identity is twice",
         ),
-        (f"labels/box_track_20/train/{BDD}.json", '"y2": 9}', "}", r"json:14: no JSON"),
+        (f"labels/box_track_20/train/{BDD}.json", '"y2": 9}', "}", r"json:13: no JSON"),
     ],
     "KITTI": [
         ("label_02/0000.txt", "Cyclist", "Cat", "0000.txt:4: type 'Cat'"),
@@ -546,7 +551,7 @@ def test_unknown_class_asked_for(make):
 
 def test_no_box_left(make):
     _, build = make("BDD100K")
-    with pytest.raises(ValueError, match="empty ground truth.*left out: 4 of other"):
+    with pytest.raises(ValueError, match="empty ground truth.*left out: 5 of other"):
         build(metainfo=dict(classes=("train",)))
 
 
