@@ -26,8 +26,10 @@ IMAGES = {
     "MOT20": [f"MOT20-01/img1/{i:06d}.jpg" for i in (1, 2, 3)],
     "DanceTrack": [f"dancetrack0001/img1/{i:08d}.jpg" for i in (1, 2, 3)],
     "JDE": [f"PRW/images/c1s1_000{i}.jpg" for i in (151, 376, 401)],
-    "CrowdHuman": ["Images/273271,c9db000d5146c15.jpg"]
-    + ["Images/273271,1a0d6000b9e1f5b7.jpg"],
+    "CrowdHuman": [
+        "Images/273271,c9db000d5146c15.jpg",
+        "Images/273271,1a0d6000b9e1f5b7.jpg",
+    ],
     "VisDrone": [f"sequences/{UAV[0]}/{i:07d}.jpg" for i in (1, 2, 3)]
     + [f"sequences/{UAV[1]}/0000001.jpg"],
     "BDD100K": [f"images/track/train/{BDD}/{BDD}-{i:07d}.jpg" for i in (1, 2, 3)],
@@ -132,8 +134,10 @@ def test_jde_list(make):
         [row(12, 12, 20, 36, 0, 1), row(24, 6, 40, 42, 0, -1)],
         [],
         # Given at the left border, it reaches out of the image.
-        [row(np.float32(-3.36).item(), 12, np.float32(4.64).item(), 36, 0, 0)]
-        + [row(44, 12, 52, 36, 0, 1)],
+        [
+            row(np.float32(-3.36).item(), 12, np.float32(4.64).item(), 36, 0, 0),
+            row(44, 12, 52, 36, 0, 1),
+        ],
     ]
     assert dataset.num_ids == 2
     assert dataset.annotation_file(2) == str(
@@ -409,8 +413,12 @@ FAULTS = {
     ],
     "KITTI": [
         ("label_02/0000.txt", "Cyclist", "Cat", "0000.txt:4: type 'Cat'"),
-        ("label_02/0000.txt", "2 3 Car 0 0 -1.6 4.5 20 30.5 33", "2 3 Car 0 0 -1.6 4.5")
-        + ("0000.txt:7: .*expected",),
+        (
+            "label_02/0000.txt",
+            "2 3 Car 0 0 -1.6 4.5 20 30.5 33",
+            "2 3 Car 0 0 -1.6 4.5",
+            "0000.txt:7: .*expected",
+        ),
         (
             "label_02/0000.txt",
             "2 3 Car 0 0 -1.6 4.5",
@@ -451,8 +459,12 @@ FAULTS = {
             "6: no image with id 9",
         ),
         ("train_cocoformat.json", '"images"', '"pictures"', "json: no list images"),
-        ("train_cocoformat.json", '"id": 3, "video_id": 2', '"id": 1, "video_id": 2')
-        + ("json: image id 1 is twice",),
+        (
+            "train_cocoformat.json",
+            '"id": 3, "video_id": 2',
+            '"id": 1, "video_id": 2',
+            "json: image id 1 is twice",
+        ),
         (
             "train_cocoformat.json",
             "[-3, 5, 12, 30],",

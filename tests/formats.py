@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-FORMATS = Path(__file__).parents[1] / "data" / "formats"
+FORMATS = Path(__file__).parent / "data" / "formats"
 SIZE = (64, 48)
 
 
