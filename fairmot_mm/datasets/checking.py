@@ -180,7 +180,8 @@ def _check_gaps(dataset: FrameDataset) -> None:
     for place in np.flatnonzero(same & (away > 0)):
         before, after = order[place], order[place + 1]
         line = records.lines[before]
-        text = f"its identity was away for {away[place]} frames" + (
+        missed = f"{away[place]} frame" + ("s" if away[place] > 1 else "")
+        text = f"its identity was away for {missed}" + (
             f", last seen on line {line}" if line else ""
         )
         _report_box(dataset, _GAP, after, images[after], text)

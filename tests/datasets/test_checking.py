@@ -62,7 +62,7 @@ def test_nothing_wrong(sequence):
         (
             5,
             None,
-            "gap: SEQ/gt/gt.txt:7: its identity was away for 1 frames, last seen",
+            "gap: SEQ/gt/gt.txt:7: its identity was away for 1 frame",
         ),
         (
             5,
@@ -131,5 +131,5 @@ def test_sources_of_a_mixture_are_checked_one_by_one(sequence, tmp_path):
         "unreadable data set",
     ]
     assert len(sources) == 1
-    with pytest.raises(TypeError, match="MOTVideoDataset is no source"):
+    with pytest.raises(TypeError, match=r"MOTVideoDataset is no source"):
         check_datasets(dict(type="MOTVideoDataset", data_root=str(sequence)))

@@ -208,18 +208,20 @@ _UAV = ("uav0000013_00000_v", 4), ("uav0000072_04488_v", 2)
 
 
 def test_misuse_is_refused(sources, synthetic):
-    with pytest.raises(ValueError, match="2 repeats for 3 datasets"):
+    with pytest.raises(ValueError, match=r"2 repeats for 3 datasets"):
         JointDataset(sources, repeats=[1, 2])
-    with pytest.raises(ValueError, match="whole numbers from 1.*MultiDataSampler"):
+    with pytest.raises(ValueError, match=r"whole numbers from 1.*MultiDataSampler"):
         JointDataset(sources, repeats=[1, 0.5, 2])
-    with pytest.raises(TypeError, match="MOTVideoDataset is no source of identities"):
+    with pytest.raises(TypeError, match=r"MOTVideoDataset is no source of identities"):
         JointDataset([dict(type="MOTVideoDataset", data_root=str(synthetic))])
     sources[1]["metainfo"] = dict(classes=("person",))
-    with pytest.raises(ValueError, match="prw .*same metainfo.classes"):
+    with pytest.raises(ValueError, match=r"prw .*same metainfo.classes"):
         JointDataset(sources)
     del sources[1]["metainfo"]
     sources[1]["per_class_ids"] = True
-    with pytest.raises(ValueError, match="prw: per_class_ids=True, but False in synth"):
+    with pytest.raises(
+        ValueError, match=r"prw: per_class_ids=True, but False in synth"
+    ):
         JointDataset(sources)
 
 
@@ -229,7 +231,7 @@ def test_records_are_shared_and_not_to_be_changed(sources):
     joint = JointDataset(sources)
     records = joint.sources[0].records
     assert copy.deepcopy(joint).sources[0].records is records
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         records.boxes[0] = 0
     before = records.boxes.copy()
     joint.get_data_info(0)["gt_bboxes"].tensor.fill_(7)
@@ -243,5 +245,5 @@ def test_subsets_keep_the_numbers_of_identities(sources):
     assert part.num_ids == dataset.num_ids
     assert len(DATASETS.build(dict(sources[0], indices=4))) == 4
     assert len(DATASETS.build(dict(sources[0], indices=-4))) == 4
-    with pytest.raises(IndexError, match="image 15 of 15 in synthetic"):
+    with pytest.raises(IndexError, match=r"image 15 of 15 in synthetic"):
         dataset.get_data_info(15)

@@ -93,3 +93,25 @@ def test_browse_names_what_is_missing(config, tmp_path, capsys):
     option = f"train_dataloader.dataset.data_root={tmp_path / 'nowhere'}"
     assert run("browse_dataset", config, "--cfg-options", option) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_seqinfo_of_a_folder_that_has_none(tmp_path, synthetic, capsys):
+    import shutil
+
+    root = tmp_path / "MOT15"
+    shutil.copytree(synthetic, root)
+    expected = (root / "SYN-00/seqinfo.ini").read_text()
+    (root / "SYN-00/seqinfo.ini").unlink()
+    path = REPOSITORY / "tools/dataset_converters/write_seqinfo.py"
+    main = runpy.run_path(str(path))["main"]
+    assert main([str(root), "--frame-rate", "25"]) == 0
+    assert capsys.readouterr().out.count("written") == 1
+    from fairmot_mm.datasets.mot_folder import read_sequence
+
+    found = read_sequence(root / "SYN-00")
+    (root / "SYN-00/seqinfo.ini").write_text(expected)
+    original = read_sequence(root / "SYN-00")
+    for name in ("name", "length", "width", "height", "extension", "image_dir"):
+        assert getattr(found, name) == getattr(original, name)
+    assert found.frame_rate == 25
+    assert main([str(tmp_path / "nowhere"), "--frame-rate", "25"]) == 2

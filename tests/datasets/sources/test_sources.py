@@ -173,7 +173,7 @@ def test_crowdhuman(make):
     detection = build(id_per_box=False)
     assert detection.num_ids == 0
     assert {r[2] for rows in all_rows(detection) for r in rows} == {-1}
-    with pytest.raises(ValueError, match="CrowdHuman has one class"):
+    with pytest.raises(ValueError, match=r"CrowdHuman has one class"):
         build(metainfo=TWO_CLASSES)
 
 
@@ -533,7 +533,7 @@ def test_missing_annotations_are_named(make, name):
 
 @pytest.mark.parametrize("name", ["VisDrone", "BDD100K", "KITTI"])
 def test_a_folder_without_annotations_is_named(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match="no annotation file .*data_root"):
+    with pytest.raises(FileNotFoundError, match=r"no annotation file .*data_root"):
         BUILD[name](tmp_path)
 
 
@@ -543,7 +543,7 @@ def test_faults_may_be_left_out_and_counted(make, caplog):
     edit(labels / "c1s1_000151.txt", "0 -1", "0 x")
     edit(labels / "c1s1_000401.txt", "0 3 0.01", "0 3 0.01 0.01")
     (root / IMAGES["JDE"][1]).unlink()
-    with pytest.raises(ValueError, match="not numeric"):
+    with pytest.raises(ValueError, match=r"not numeric"):
         build()
     dataset = build(skip_faulty=True)
     assert all_rows(dataset) == [
@@ -554,16 +554,18 @@ def test_faults_may_be_left_out_and_counted(make, caplog):
 
 def test_unknown_class_asked_for(make):
     _, build = make("KITTI")
-    with pytest.raises(ValueError, match="unknown class 'Cat' in metainfo.*Pedestrian"):
+    with pytest.raises(
+        ValueError, match=r"unknown class 'Cat' in metainfo.*Pedestrian"
+    ):
         build(metainfo=dict(classes=("Cat",)))
     _, build = make("footage")
-    with pytest.raises(ValueError, match="give a sequence of different names"):
+    with pytest.raises(ValueError, match=r"give a sequence of different names"):
         build(metainfo=dict(classes="person"))
 
 
 def test_no_box_left(make):
     _, build = make("BDD100K")
-    with pytest.raises(ValueError, match="empty ground truth.*left out: 5 of other"):
+    with pytest.raises(ValueError, match=r"empty ground truth.*left out: 5 of other"):
         build(metainfo=dict(classes=("train",)))
 
 
