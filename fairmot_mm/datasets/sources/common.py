@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from ..frame_records import Boxes, RecordsBuilder
 from ..tables import NumberTable
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -70,6 +72,46 @@ def with_images(table: NumberTable, numbers: np.ndarray, folder: Path) -> Number
 def count_boxes(frames: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Boxes of each image (n,), from frames (m,) that ascend."""
     return np.bincount(np.searchsorted(numbers, frames), minlength=len(numbers))
+
+
+def add_sequence(
+    builder: RecordsBuilder,
+    images: list[str],
+    numbers: np.ndarray,
+    table: NumberTable,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    ignored: np.ndarray,
+    labels: np.ndarray,
+    left_out: Counter[str],
+) -> None:
+    """Add a sequence of which some classes are wanted.
+
+    Args:
+        builder: What to add to.
+        images: n images.
+        numbers: (n,) their frame numbers, ascending.
+        table: Frame and identity in its first columns, sorted by frame.
+        boxes: (m, 4) xyxy of its rows.
+        classes: (m,) class numbers.
+        ignored: (m,) mask of what is to be ignored, of whatever class.
+        labels: Label of each class number, -1 for what is not wanted.
+        left_out: Counts what is left out.
+    """
+    kept = ignored | (labels[classes] >= 0)
+    left_out["of other classes"] += int((~kept).sum())
+    builder.add(
+        images,
+        Boxes(
+            counts=count_boxes(table.values[kept, 0], numbers),
+            boxes=boxes[kept],
+            labels=labels[classes[kept]].clip(0),
+            identities=table.values[kept, 1].astype(np.int64),
+            ignored=ignored[kept],
+            lines=table.lines[kept],
+        ),
+        str(table.path),
+    )
 
 
 def class_table(wanted: tuple[str, ...], known: tuple[str, ...]) -> np.ndarray:

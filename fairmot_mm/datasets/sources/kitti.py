@@ -8,12 +8,12 @@ from fairmot_mm.registry import DATASETS
 
 from ..faults import as_fault, report
 from ..frame_dataset import FrameDataset
-from ..frame_records import Boxes, FrameRecords, RecordsBuilder
+from ..frame_records import FrameRecords, RecordsBuilder
 from ..tables import NumberTable, check_keys, read_lines
 from .common import (
+    add_sequence,
     annotation_files,
     class_table,
-    count_boxes,
     frame_images,
     with_images,
 )
@@ -62,33 +62,13 @@ class KITTIFrameDataset(FrameDataset):
                 folder = Path(self.data_root) / "image_02" / path.stem
                 images, numbers = frame_images(folder)
                 table = with_images(_read(path), numbers, folder)
-                self._add(builder, images, numbers, table, labels)
+                kinds = table.values[:, 2].astype(np.int64)
+                boxes, ignored = table.values[:, 6:10], kinds == 0
+                add_sequence(
+                    *(builder, images, numbers, table, boxes, kinds, ignored),
+                    *(labels, self.left_out),
+                )
         return builder.finish()
-
-    def _add(
-        self,
-        builder: RecordsBuilder,
-        images: list[str],
-        numbers: np.ndarray,
-        table: NumberTable,
-        labels: np.ndarray,
-    ) -> None:
-        kinds = table.values[:, 2].astype(np.int64)
-        kept = (kinds == 0) | (labels[kinds] >= 0)
-        self.left_out["of other classes"] += int((~kept).sum())
-        values, kinds = table.values[kept], kinds[kept]
-        builder.add(
-            images,
-            Boxes(
-                counts=count_boxes(values[:, 0], numbers),
-                boxes=values[:, 6:10],
-                labels=labels[kinds].clip(0),
-                identities=values[:, 1].astype(np.int64),
-                ignored=kinds == 0,
-                lines=table.lines[kept],
-            ),
-            str(table.path),
-        )
 
 
 def _read(path: Path) -> NumberTable:

@@ -8,12 +8,12 @@ from fairmot_mm.registry import DATASETS
 
 from ..faults import as_fault
 from ..frame_dataset import FrameDataset
-from ..frame_records import Boxes, FrameRecords, RecordsBuilder
+from ..frame_records import FrameRecords, RecordsBuilder
 from ..tables import NumberTable, check_keys, read_table
 from .common import (
+    add_sequence,
     annotation_files,
     class_table,
-    count_boxes,
     frame_images,
     with_images,
 )
@@ -63,7 +63,15 @@ class VisDroneFrameDataset(FrameDataset):
                 folder = Path(self.data_root) / "sequences" / path.stem
                 images, numbers = frame_images(folder)
                 table = with_images(self._read(path), numbers, folder)
-                self._add(builder, images, numbers, table, labels)
+                category = table.values[:, 7].astype(np.int64)
+                ignored = category == _IGNORED_REGION
+                ignored |= table.values[:, 6] == 0
+                boxes = table.values[:, 2:6].copy()
+                boxes[:, 2:] += boxes[:, :2]
+                add_sequence(
+                    *(builder, images, numbers, table, boxes, category, ignored),
+                    *(labels, self.left_out),
+                )
         return builder.finish()
 
     @staticmethod
@@ -89,32 +97,4 @@ class VisDroneFrameDataset(FrameDataset):
                 f"box of {row[4]:g} x {row[5]:g} pixels, expected width and height "
                 "above 0"
             ),
-        )
-
-    def _add(
-        self,
-        builder: RecordsBuilder,
-        images: list[str],
-        numbers: np.ndarray,
-        table: NumberTable,
-        labels: np.ndarray,
-    ) -> None:
-        category = table.values[:, 7].astype(np.int64)
-        ignored = (category == _IGNORED_REGION) | (table.values[:, 6] == 0)
-        kept = ignored | (labels[category] >= 0)
-        self.left_out["of other classes"] += int((~kept).sum())
-        values, ignored = table.values[kept], ignored[kept]
-        corners = values[:, 2:6].copy()
-        corners[:, 2:] += corners[:, :2]
-        builder.add(
-            images,
-            Boxes(
-                counts=count_boxes(values[:, 0], numbers),
-                boxes=corners,
-                labels=labels[category[kept]].clip(0),
-                identities=values[:, 1].astype(np.int64),
-                ignored=ignored,
-                lines=table.lines[kept],
-            ),
-            str(table.path),
         )

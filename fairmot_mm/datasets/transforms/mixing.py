@@ -16,8 +16,23 @@ class _CarryIdentities:
 
     The toolbox joins, moves and drops boxes and labels together and knows nothing of
     identities. So what stands as labels while it works are row numbers over all images
-    that are mixed.
+    that are mixed. Boxes may leave the image, and what no image covers is as grey as
+    the border of a :class:`Letterbox`.
     """
+
+    def __init__(
+        self,
+        img_scale: tuple[int, int],
+        bbox_clip_border: bool = False,
+        pad_val: float = 127.5,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            img_scale=tuple(img_scale),
+            bbox_clip_border=bbox_clip_border,
+            pad_val=pad_val,
+            **kwargs,
+        )
 
     def transform(self, results: dict) -> dict:
         """Mix ``results`` with its ``mix_results``."""
@@ -50,20 +65,6 @@ class Mosaic(_CarryIdentities, _Mosaic):
         **kwargs: For ``mmdet.Mosaic``: ``center_ratio_range`` and ``prob``.
     """
 
-    def __init__(
-        self,
-        img_scale: tuple[int, int],
-        bbox_clip_border: bool = False,
-        pad_val: float = 127.5,
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            img_scale=tuple(img_scale),
-            bbox_clip_border=bbox_clip_border,
-            pad_val=pad_val,
-            **kwargs,
-        )
-
 
 @TRANSFORMS.register_module()
 class MixUp(_CarryIdentities, _MixUp):
@@ -79,17 +80,3 @@ class MixUp(_CarryIdentities, _MixUp):
         pad_val (float): Grey of what no image covers.
         **kwargs: For ``mmdet.MixUp``: ``ratio_range``, ``flip_ratio``, ``max_iters``.
     """
-
-    def __init__(
-        self,
-        img_scale: tuple[int, int],
-        bbox_clip_border: bool = False,
-        pad_val: float = 127.5,
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            img_scale=tuple(img_scale),
-            bbox_clip_border=bbox_clip_border,
-            pad_val=pad_val,
-            **kwargs,
-        )
