@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.utils.runner import (
-    fit_to_training_data,
+    build_training_runner,
     keep_freed_memory,
     prepare_cpu_processes,
 )
@@ -80,8 +79,7 @@ def main() -> None:
     cfg = load_config(parse_args())
     prepare_cpu_processes(cfg)
     keep_freed_memory()
-    fit_to_training_data(cfg)
-    Runner.from_cfg(cfg).train()
+    build_training_runner(cfg).train()
 
 
 if __name__ == "__main__":

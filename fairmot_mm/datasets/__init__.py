@@ -1,7 +1,20 @@
+from .frame_dataset import FrameDataset
+from .joint_dataset import JointDataset
 from .mot_dataset import MOTFrameDataset, MOTVideoDataset
+from .sources import (
+    BDD100KFrameDataset,
+    COCOVideoFrameDataset,
+    CrowdHumanFrameDataset,
+    FootageFrameDataset,
+    JDEFrameDataset,
+    KITTIFrameDataset,
+    VisDroneFrameDataset,
+)
 from .transforms import (
     CheckedLoadImageFromFile,
     Letterbox,
+    MixUp,
+    Mosaic,
     PackTrackTrainInputs,
     RandomBoxAffine,
     RandomSaturationValue,
@@ -9,12 +22,23 @@ from .transforms import (
 from .video_sampler import VideoSampler
 
 __all__ = [
+    "BDD100KFrameDataset",
+    "COCOVideoFrameDataset",
     "CheckedLoadImageFromFile",
+    "CrowdHumanFrameDataset",
+    "FootageFrameDataset",
+    "FrameDataset",
+    "JDEFrameDataset",
+    "JointDataset",
+    "KITTIFrameDataset",
     "Letterbox",
     "MOTFrameDataset",
     "MOTVideoDataset",
+    "MixUp",
+    "Mosaic",
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",
     "VideoSampler",
+    "VisDroneFrameDataset",
 ]

@@ -1,20 +1,25 @@
+import logging
 import os
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from mmdet.datasets import BaseVideoDataset
-from mmdet.structures.bbox import HorizontalBoxes
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from fairmot_mm.registry import DATASETS
 
+from .faults import as_fault, collecting, report, report_rows
+from .frame_dataset import FrameDataset
+from .frame_records import Boxes, FrameRecords, RecordsBuilder
 from .mot_folder import (
     MOTAnnotations,
     MOTSequence,
     evaluated_pedestrians,
     find_sequences,
+    line_of_key,
     read_gt,
 )
 
@@ -72,7 +77,10 @@ def _check_images(sequence: MOTSequence, frames: range) -> None:
         )
     present = set(os.listdir(folder))
     missing = [f for f in frames if sequence.image_path(f).name not in present]
-    if missing:
+    if collecting():
+        # The missing ones are reported one by one, later on.
+        _report_extra_images(sequence, present)
+    elif missing:
         raise FileNotFoundError(
             f"{sequence.image_path(missing[0])} is missing, and {len(missing) - 1} "
             f"more of {len(frames)} frames: correct seqLength or imExt in seqinfo.ini, "
@@ -80,14 +88,26 @@ def _check_images(sequence: MOTSequence, frames: range) -> None:
         )
 
 
+def _report_extra_images(sequence: MOTSequence, present: set[str]) -> None:
+    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
+    extra = [n for n in present - known if n.endswith(sequence.extension)]
+    if extra:
+        path = sequence.root / "seqinfo.ini"
+        text = (
+            f"seqLength is {sequence.length}, but {sequence.image_dir} has "
+            f"{len(extra)} images more, such as {min(extra)}"
+        )
+        report("size mismatch", path, line_of_key(path, "seqLength"), text)
+
+
 @DATASETS.register_module()
-class MOTFrameDataset(BaseDataset):
+class MOTFrameDataset(FrameDataset):
     """Frames of MOTChallenge sequences with boxes and identities, for training.
 
     Reads the folders as the benchmark ships them (``SEQ/seqinfo.ini``, ``SEQ/img1``,
-    ``SEQ/gt/gt.txt`` of MOT15, 16, 17 or 20). Taken are the lines that the benchmark
-    marks for evaluation, of the classes asked for. Identities are numbered from 0 over
-    all sequences; ``num_ids`` is their number. A frame without boxes is trained on too.
+    ``SEQ/gt/gt.txt`` of MOT15, 16, 17 or 20, and DanceTrack). Taken are the lines that
+    the benchmark marks for evaluation, of the classes asked for. Identities are
+    numbered from 0 over all sequences. A frame without boxes is trained on too.
 
     Args:
         data_root (str): Folder of sequences, or one sequence.
@@ -96,18 +116,15 @@ class MOTFrameDataset(BaseDataset):
             MOT17's triplicates count once.
         half (str | None): ``first`` or ``second`` half of each sequence.
         min_visibility (float): Boxes less visible are left out.
-        identities_per_class (bool): Whether identities are numbered from 0 in each
-            class, for an identity classifier per class; ``num_ids`` is then a list.
+        clip (bool): Cut boxes to the image, as MOT20 has them.
         metainfo (dict | None): ``classes`` are the classes to learn, in the order of
             their labels.
-        **kwargs: For :class:`mmengine.dataset.BaseDataset`, ``pipeline`` above all.
+        **kwargs: For :class:`FrameDataset`, ``pipeline`` above all.
 
     Raises:
         FileNotFoundError: If the folder, a sequence or an image is missing.
         ValueError: If a file is malformed, a class is unknown, or no box is left.
     """
-
-    METAINFO = dict(classes=("pedestrian",))  # noqa: RUF012
 
     def __init__(
         self,
@@ -116,7 +133,7 @@ class MOTFrameDataset(BaseDataset):
         detector: str | None = None,
         half: str | None = None,
         min_visibility: float = 0.0,
-        identities_per_class: bool = False,
+        clip: bool = False,
         metainfo: dict | None = None,
         **kwargs,
     ) -> None:
@@ -124,40 +141,31 @@ class MOTFrameDataset(BaseDataset):
         self.detector = detector
         self.half = half
         self.min_visibility = min_visibility
-        self.identities_per_class = identities_per_class
-        self.num_ids: int | list[int] = 0
+        self.clip = clip
         super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """Read all annotations into one record per frame."""
+    def load_records(self) -> FrameRecords:
+        """Read the ground truth of all sequences."""
         class_ids = self._class_ids()
-        if self.identities_per_class:
-            self.num_ids = [0] * len(class_ids)
-        records, read, used = [], 0, 0
+        builder, read = RecordsBuilder(), 0
         sequences = find_sequences(self.data_root, self.sequences, self.detector)
+        _warn_of_triplicates(sequences)
         for sequence in sequences:
             first, last = half_range(sequence, self.half)
             frames = range(first, last + 1)
-            _check_images(sequence, frames)
-            lines = read_gt(sequence)
-            labels = self._labels(sequence, lines, class_ids)
-            chosen = (labels >= 0) & (lines.visibility >= self.min_visibility)
-            chosen &= (lines.frames >= first) & (lines.frames <= last)
-            lines, labels = lines.select(chosen), labels[chosen]
-            read, used = read + len(chosen), used + len(lines)
-            records += self._records(sequence, frames, lines, labels)
-        if used == 0:
+            with as_fault("unreadable file", sequence.gt_path):
+                _check_images(sequence, frames)
+                lines = read_gt(sequence, min_id=0)
+                read += len(lines)
+                lines, labels = self._chosen(sequence, frames, lines, class_ids)
+                self._add(builder, sequence, frames, lines, labels)
+        records = builder.finish()
+        if not len(records.boxes):
             raise ValueError(
                 f"empty ground truth: none of the {read} lines of "
                 f"{len(sequences)} sequences in {self.data_root} is marked for "
                 f"evaluation and of the classes {self.metainfo['classes']}"
             )
-        print_log(
-            f"{self.data_root}: {len(sequences)} sequences, {len(records)} images, "
-            f"{used} boxes, {self.num_ids} identities; {read - used} other lines of "
-            "gt.txt left out (marked 0, other classes, other half, little visible)",
-            logger="current",
-        )
         return records
 
     def _class_ids(self) -> dict[str, int]:
@@ -170,6 +178,24 @@ class MOTFrameDataset(BaseDataset):
                     f"{', '.join(known)}"
                 )
         return {name: known[name] for name in self.metainfo["classes"]}
+
+    def _chosen(
+        self,
+        sequence: MOTSequence,
+        frames: range,
+        lines: MOTAnnotations,
+        class_ids: dict[str, int],
+    ) -> tuple[MOTAnnotations, np.ndarray]:
+        """The lines to train on and their labels; what is left out is counted."""
+        labels = self._labels(sequence, lines, class_ids)
+        inside = (lines.frames >= frames[0]) & (lines.frames <= frames[-1])
+        hidden = lines.visibility < self.min_visibility
+        reasons = {
+            "in the other half": ~inside,
+            "marked 0 or of other classes": labels < 0,
+            "little visible": hidden,
+        }
+        return _sift(reasons, self.left_out, lines, labels)
 
     @staticmethod
     def _labels(
@@ -184,60 +210,80 @@ class MOTFrameDataset(BaseDataset):
                 labels[evaluated_pedestrians(lines)] = pedestrian
             return labels
         marked = lines.marks != 0
-        wrong = marked & ((lines.classes < 1) | (lines.classes > len(MOT_CLASSES)))
-        if wrong.any():
-            row = np.flatnonzero(wrong)[np.argmin(lines.lines[wrong])]
-            raise ValueError(
-                f"{sequence.gt_path}:{lines.lines[row]}: unknown class "
-                f"{lines.classes[row]}, expected 1 to {len(MOT_CLASSES)}"
-            )
+        report_rows(
+            "unknown class",
+            sequence.gt_path,
+            lines.lines,
+            marked & ((lines.classes < 1) | (lines.classes > len(MOT_CLASSES))),
+            lambda i: (
+                f"unknown class {lines.classes[i]}, expected 1 to {len(MOT_CLASSES)}"
+            ),
+        )
         for label, class_id in enumerate(class_ids.values()):
             labels[marked & (lines.classes == class_id)] = label
         return labels
 
-    def _records(
+    def _add(
         self,
+        builder: RecordsBuilder,
         sequence: MOTSequence,
         frames: range,
         lines: MOTAnnotations,
         labels: np.ndarray,
-    ) -> list[dict]:
-        """Records of a sequence's frames; lines come sorted by frame."""
-        identities = self._number(lines.ids, labels)
+    ) -> None:
+        """Add a sequence; lines come sorted by frame."""
         boxes = lines.boxes.copy()
         boxes[:, 2:] += boxes[:, :2]
-        bounds = np.searchsorted(lines.frames, [*frames, frames[-1] + 1])
-        return [
-            dict(
-                img_path=str(sequence.image_path(frame)),
-                gt_bboxes=boxes[start:stop].astype(np.float32),
-                gt_bboxes_labels=labels[start:stop].astype(np.int64),
-                gt_instances_ids=identities[start:stop].astype(np.int64),
+        size = sequence.width, sequence.height
+        if self.clip:
+            boxes = boxes.clip(0, np.tile(size, 2))
+            outside = (boxes[:, :2] >= boxes[:, 2:]).any(1)
+            reasons = {"outside the image": outside}
+            lines, labels = _sift(reasons, self.left_out, lines, labels)
+            boxes = boxes[~outside]
+        builder.add(
+            [str(sequence.image_path(frame)) for frame in frames],
+            Boxes(
+                counts=np.bincount(lines.frames - frames[0], minlength=len(frames)),
+                boxes=boxes,
+                labels=labels,
+                identities=lines.ids,
+                lines=lines.lines,
+            ),
+            str(sequence.gt_path),
+            size,
+        )
+
+
+def _sift(
+    reasons: dict[str, np.ndarray],
+    left_out: Counter[str],
+    lines: MOTAnnotations,
+    labels: np.ndarray,
+) -> tuple[MOTAnnotations, np.ndarray]:
+    """Leave lines out for the first reason that applies, and count them by it."""
+    kept = np.ones(len(lines), bool)
+    for reason, applies in reasons.items():
+        left_out[reason] += int((kept & applies).sum())
+        kept &= ~applies
+    return lines.select(kept), labels[kept]
+
+
+def _warn_of_triplicates(sequences: Sequence[MOTSequence]) -> None:
+    """MOT17 ships each sequence once per public detector."""
+    detectors: dict[str, list[str]] = defaultdict(list)
+    for sequence in sequences:
+        if match := re.fullmatch(r"(MOT17-\d+)-(\w+)", sequence.name):
+            detectors[match[1]].append(match[2])
+    for name, found in detectors.items():
+        if len(found) > 1:
+            print_log(
+                f"{name} is read {len(found)} times ({', '.join(found)}), and its "
+                f"people count as many times: set detector={found[-1]!r}",
+                logger="current",
+                level=logging.WARNING,
             )
-            for frame, start, stop in zip(frames, bounds[:-1], bounds[1:], strict=True)
-        ]
-
-    def _number(self, ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Number a sequence's identities on from those of the sequences before."""
-        if not self.identities_per_class:
-            names, identities = np.unique(ids, return_inverse=True)
-            identities = identities + self.num_ids
-            self.num_ids += len(names)
-            return identities
-        identities = np.empty(len(ids), np.int64)
-        for label in range(len(self.num_ids)):
-            chosen = labels == label
-            names, numbers = np.unique(ids[chosen], return_inverse=True)
-            identities[chosen] = numbers + self.num_ids[label]
-            self.num_ids[label] += len(names)
-        return identities
-
-    def get_data_info(self, idx: int) -> dict:
-        """Record of one frame, its boxes as the toolbox's transforms expect them."""
-        info = super().get_data_info(idx)
-        info["gt_bboxes"] = HorizontalBoxes(info["gt_bboxes"])
-        info["img_id"] = info["sample_idx"]
-        return info
+            return
 
 
 @DATASETS.register_module()

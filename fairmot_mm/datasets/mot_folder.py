@@ -10,17 +10,16 @@ from __future__ import annotations
 import configparser
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
+from .tables import check_keys, read_table
+
 PEDESTRIAN = 1
 NO_CLASS = -1
-
-# Past this, float64 (what the files are parsed to) skips whole numbers.
-_LARGEST_INTEGER = 2**53
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class MOTSequence:
         image_dir: Folder of the frames, relative to ``root``.
         extension: How the names of the frames end, with the dot.
         gt_file: Ground truth, relative to ``root``.
+        digits: Digits in the names of the frames: six, or eight in DanceTrack.
     """
 
     root: Path
@@ -48,6 +48,7 @@ class MOTSequence:
     image_dir: str = "img1"
     extension: str = ".jpg"
     gt_file: str = "gt/gt.txt"
+    digits: int = 6
 
     @property
     def gt_path(self) -> Path:
@@ -56,7 +57,7 @@ class MOTSequence:
 
     def image_path(self, frame: int) -> Path:
         """Path of a frame, counted from 1."""
-        return self.root / self.image_dir / f"{frame:06d}{self.extension}"
+        return self.root / self.image_dir / f"{frame:0{self.digits}d}{self.extension}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def read_sequence(root: str | Path) -> MOTSequence:
     root = Path(root)
     path = root / "seqinfo.ini"
     info = _read_ini_section(path)
-    return MOTSequence(
+    sequence = MOTSequence(
         root=root,
         name=info.get("name") or root.resolve().name,
         length=_positive(path, info, "seqLength", int),
@@ -120,6 +121,10 @@ def read_sequence(root: str | Path) -> MOTSequence:
         image_dir=info.get("imDir") or MOTSequence.image_dir,
         extension=info.get("imExt") or MOTSequence.extension,
     )
+    eight_digits = replace(sequence, digits=8)
+    if not sequence.image_path(1).exists() and eight_digits.image_path(1).exists():
+        return eight_digits
+    return sequence
 
 
 def find_sequences(
@@ -180,64 +185,65 @@ def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
         roots[sequence.name] = sequence.root
 
 
-def read_gt(sequence: MOTSequence) -> MOTAnnotations:
+def read_gt(sequence: MOTSequence, min_id: int = 1) -> MOTAnnotations:
     """Read and check the ground truth of a sequence.
 
     Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
     later), or ten without classes (MOT15: the last three are a position in the
     world, or -1). Seven or eight columns, without class or visibility, do too.
 
+    Args:
+        sequence: The sequence.
+        min_id: Smallest identity of a considered box. The benchmark counts from 1;
+            others that share its layout count from 0.
+
     Raises:
         FileNotFoundError: The sequence has no ground truth.
         ValueError: The file is empty, or ``FILE:LINE`` is not what it should be:
             not a finite number, too few columns, a frame outside the sequence, an
             identity twice in a frame, or a considered line (mark other than 0)
-            with an empty box or an identity below 1.
+            with an empty box or an identity below ``min_id``.
     """
     path = sequence.gt_path
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no ground truth; sequences of a test split have none"
         )
-    values, lines = _read_table(path, min_columns=7)
-    if not len(values):
+    table = read_table(path, min_columns=7)
+    if not len(table.values):
         raise ValueError(f"{path}: empty ground truth; expected a line per box")
-    columns = values.shape[1]
+    columns = table.values.shape[1]
     # From ten columns on, column 8 is no class but a position in the world.
     has_classes = columns in (8, 9)
     integers = {0: "frame", 1: "id", 6: "mark"} | ({7: "class"} if has_classes else {})
-    values, lines = _check_keys(path, values, lines, integers, sequence.length)
-
+    table = check_keys(table, integers, sequence.length)
+    table = table.without(
+        "bad identity",
+        (table.values[:, 6] != 0) & (table.values[:, 1] < min_id),
+        lambda row: f"id {row[1]:.0f} of a considered box, expected {min_id} or more",
+    )
+    table = table.without(
+        "degenerate box",
+        (table.values[:, 6] != 0) & np.any(table.values[:, 4:6] <= 0, axis=1),
+        lambda row: (
+            f"considered box of {row[4]:g} x {row[5]:g} pixels, expected width and "
+            "height above 0"
+        ),
+    )
+    values = table.values
     classes = values[:, 7] if has_classes else np.full(len(values), NO_CLASS)
     visibility = np.ones(len(values))
     if columns == 9:
         visibility = np.where(classes != NO_CLASS, values[:, 8], 1.0)
-    annotations = MOTAnnotations(
+    return MOTAnnotations(
         frames=values[:, 0].astype(np.int64),
         ids=values[:, 1].astype(np.int64),
         boxes=values[:, 2:6],
         marks=values[:, 6].astype(np.int64),
         classes=classes.astype(np.int64),
         visibility=visibility,
-        lines=lines,
+        lines=table.lines,
     )
-    considered = annotations.marks != 0
-    _refuse(
-        path,
-        lines,
-        considered & (annotations.ids < 1),
-        lambda i: f"id {annotations.ids[i]} of a considered box, expected 1 or more",
-    )
-    _refuse(
-        path,
-        lines,
-        considered & np.any(annotations.boxes[:, 2:] <= 0, axis=1),
-        lambda i: (
-            "considered box of {:g} x {:g} pixels, expected width and height "
-            "above 0".format(*annotations.boxes[i, 2:])
-        ),
-    )
-    return annotations
 
 
 def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
@@ -287,11 +293,18 @@ def read_results(path: str | Path, length: int | None = None) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file")
-    values, lines = _read_table(path, min_columns=6)
-    values, _ = _check_keys(path, values, lines, {0: "frame", 1: "id"}, length)
+    table = read_table(path, min_columns=6)
+    values = check_keys(table, {0: "frame", 1: "id"}, length).values
     if values.shape[1] == 6:
         values = np.column_stack((values, np.ones(len(values))))
     return values[:, :7]
+
+
+def line_of_key(path: Path, key: str) -> int | None:
+    """Line of a key in an ini file, from 1; None if it is not there."""
+    rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    names = [row.split("=")[0].strip().lower() for row in rows]
+    return names.index(key.lower()) + 1 if key.lower() in names else None
 
 
 def _is_sequence(folder: Path) -> bool:
@@ -339,138 +352,6 @@ def _positive(
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")
     return value
-
-
-def _read_table(path: Path, min_columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Parse a comma-separated file of finite numbers, blank lines aside.
-
-    Returns:
-        (N, C) float64 values with C of at least ``min_columns``, and (N,) int64 line
-        numbers.
-    """
-    # A byte that is no text makes its line no number, which is reported as such.
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    all_rows = text.split("\n")
-    numbers = [i for i, row in enumerate(all_rows, 1) if row.strip()]
-    rows = [all_rows[i - 1] for i in numbers]
-    lines = np.array(numbers, dtype=np.int64)
-    if not rows:
-        return np.empty((0, min_columns)), lines
-    try:
-        values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        values = None
-    if values is None or values.shape[1] < min_columns:
-        # Line by line is slow, but knows the line; it also takes what NumPy does
-        # not, such as a comma at the end.
-        values = _parse_lines(path, rows, numbers, min_columns)
-    _refuse(
-        path,
-        lines,
-        ~np.all(np.isfinite(values), axis=1),
-        lambda i: "holds NaN or infinity, expected finite numbers",
-    )
-    return values, lines
-
-
-def _parse_lines(
-    path: Path, rows: list[str], numbers: list[int], min_columns: int
-) -> np.ndarray:
-    """Parse line by line to name the first one at fault."""
-    table: list[list[float]] = []
-    for row, number in zip(rows, numbers, strict=True):
-        cells = row.strip().removesuffix(",").split(",")
-        if len(cells) < min_columns:
-            _fail(
-                path,
-                number,
-                f"{len(cells)} columns, expected at least {min_columns}, "
-                "separated by commas",
-            )
-        if table and len(cells) != len(table[0]):
-            _fail(
-                path,
-                number,
-                f"{len(cells)} columns, expected {len(table[0])} as on the first line",
-            )
-        try:
-            table.append([float(cell) for cell in cells])
-        except ValueError:
-            _fail(path, number, f"not numeric: {row.strip()!r}, expected numbers")
-    return np.array(table)
-
-
-def _check_keys(
-    path: Path,
-    values: np.ndarray,
-    lines: np.ndarray,
-    integers: dict[int, str],
-    length: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Check frames and identities (columns 0 and 1), and sort by them.
-
-    Args:
-        path: File the rows come from.
-        values: (N, C) rows.
-        lines: (N,) their line numbers.
-        integers: Columns that must be whole numbers, and their names.
-        length: Frames of the sequence, or None for no upper limit.
-
-    Returns:
-        The rows and line numbers sorted by (frame, id).
-    """
-    for column, name in integers.items():
-        cells = values[:, column]
-        _refuse(
-            path,
-            lines,
-            (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            lambda i, name=name, cells=cells: (
-                f"{name} {cells[i]:g}, expected a whole number"
-            ),
-        )
-    frames = values[:, 0]
-    _refuse(
-        path,
-        lines,
-        frames < 1,
-        lambda i: f"frame {frames[i]:.0f}, expected 1 or more: frames count from 1",
-    )
-    if length is not None:
-        _refuse(
-            path,
-            lines,
-            frames > length,
-            lambda i: (
-                f"frame {frames[i]:.0f}, expected at most {length}, the length "
-                "of the sequence (seqLength in seqinfo.ini)"
-            ),
-        )
-    # lexsort is stable, so of two equal keys the later line comes second.
-    order = np.lexsort((values[:, 1], frames))
-    values, lines = values[order], lines[order]
-    repeated = np.zeros(len(values), dtype=bool)
-    repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
-    _refuse(
-        path,
-        lines,
-        repeated,
-        lambda i: (
-            f"id {values[i, 1]:.0f} is twice in frame {values[i, 0]:.0f}, "
-            f"expected once (first on line {lines[i - 1]})"
-        ),
-    )
-    return values, lines
-
-
-def _refuse(
-    path: Path, lines: np.ndarray, bad: np.ndarray, describe: Callable[[int], str]
-) -> None:
-    """Fail on the bad row that comes first in the file, if there is one."""
-    rows = np.flatnonzero(bad)
-    if len(rows):
-        row = rows[np.argmin(lines[rows])]
-        _fail(path, lines[row], describe(row))
 
 
 def _fail(path: Path, line: int, what: str) -> NoReturn:

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
 
 from fairmot_mm.registry import DATASETS
 
@@ -58,13 +60,36 @@ def keep_freed_memory() -> None:
     mallopt(mmap_max, 0)
 
 
-def fit_to_training_data(cfg: Config) -> None:
-    """Read the training data once and fit the config to it.
-
-    ``model.reid_head.num_ids='auto'`` becomes the number of identities.
+def build_training_runner(cfg: Config) -> Runner:
+    """Build a runner for a config fitted to its training data, which is read once.
 
     Args:
         cfg (Config): The runner's config, changed in place.
+
+    Returns:
+        Runner: Ready to train.
+    """
+    dataset = fit_to_training_data(cfg)
+    runner = Runner.from_cfg(cfg)
+    # The runner would read everything once more.
+    runner._train_dataloader["dataset"] = dataset
+    source = _source_of_identities(dataset)
+    if hasattr(source, "summary"):  # what was logged before there was a log file
+        runner.logger.info(f"training data\n{source.summary()}")
+    return runner
+
+
+def fit_to_training_data(cfg: Config) -> Dataset:
+    """Read the training data and fit the config to it.
+
+    ``model.reid_head.num_ids='auto'`` becomes the number of identities; a list of the
+    number of each class if the dataset numbers them within their class.
+
+    Args:
+        cfg (Config): The runner's config, changed in place.
+
+    Returns:
+        Dataset: The training data.
 
     Raises:
         AttributeError: If the dataset does not know its identities.
@@ -81,14 +106,22 @@ def fit_to_training_data(cfg: Config) -> None:
         )
     reid_head = cfg.model.get("reid_head", {})
     if reid_head.get("num_ids") != "auto":
-        return
-    # Wrappers such as RepeatDataset hold the dataset they wrap.
-    while not hasattr(dataset, "num_ids") and hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    if not hasattr(dataset, "num_ids"):
+        return dataset
+    source = _source_of_identities(dataset)
+    if not hasattr(source, "num_ids"):
         raise AttributeError(
-            f"{type(dataset).__name__} has no num_ids: set model.reid_head.num_ids to "
+            f"{type(source).__name__} has no num_ids: set model.reid_head.num_ids to "
             "the number of identities in the training data"
         )
-    reid_head["num_ids"] = dataset.num_ids
-    print_log(f"model.reid_head.num_ids: {dataset.num_ids}", logger="current")
+    per_class = getattr(source, "per_class_ids", False)
+    num_ids = source.num_ids_per_class if per_class else source.num_ids
+    reid_head["num_ids"] = num_ids
+    print_log(f"model.reid_head.num_ids: {num_ids}", logger="current")
+    return dataset
+
+
+def _source_of_identities(dataset: Dataset) -> Dataset:
+    """What wrappers such as RepeatDataset wrap, whether it knows identities or not."""
+    while not hasattr(dataset, "num_ids") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return dataset

@@ -141,13 +141,13 @@ def test_identities_of_each_class_count_from_zero(tmp_path):
         make_sequence(tmp_path, name)
     classes = ("static_person", "car", "pedestrian")
     dataset = MOTFrameDataset(
-        str(tmp_path), identities_per_class=True, metainfo=dict(classes=classes)
+        str(tmp_path), per_class_ids=True, metainfo=dict(classes=classes)
     )
     found = [(labels, ids) for _, _, labels, ids in summary(dataset)]
     one = [([2, 1, 2], [0, 0, 1]), ([], []), ([0, 2], [0, 1]), ([2], [0])]
     other = [([2, 1, 2], [2, 1, 3]), ([], []), ([0, 2], [1, 3]), ([2], [2])]
     assert found == one + other
-    assert dataset.num_ids == [2, 2, 4]
+    assert dataset.num_ids_per_class == [2, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,16 @@
+import copy
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
+from mmengine.runner import Runner
 
-from fairmot_mm.utils.runner import fit_to_training_data, prepare_cpu_processes
+from fairmot_mm.datasets import MOTFrameDataset
+from fairmot_mm.utils.runner import (
+    build_training_runner,
+    fit_to_training_data,
+    prepare_cpu_processes,
+)
 
 
 def config(data_root, **loader) -> Config:
@@ -77,3 +86,36 @@ def test_slurm_without_gpu_is_refused(synthetic, monkeypatch):
     cfg.launcher = "slurm"
     with pytest.raises(RuntimeError, match=r"slurm needs GPUs.*dist_train\.sh"):
         prepare_cpu_processes(cfg)
+
+
+def test_training_data_are_read_once(synthetic, monkeypatch):
+    cfg = config(synthetic, sampler=dict(type="DefaultSampler", shuffle=True))
+    reads = []
+    load = MOTFrameDataset.load_records
+    monkeypatch.setattr(
+        MOTFrameDataset,
+        "load_records",
+        lambda self: reads.append(self) or load(self),
+    )
+    logged = []
+    runner = SimpleNamespace(
+        _train_dataloader=copy.deepcopy(cfg.train_dataloader),
+        logger=SimpleNamespace(info=logged.append),
+    )
+    monkeypatch.setattr(Runner, "from_cfg", lambda cfg: runner)
+    build_training_runner(cfg)
+    loader = Runner.build_dataloader(runner._train_dataloader, seed=0)
+    assert len(reads) == 1
+    assert loader.dataset.records is reads[0].records
+    assert "15 images" in logged[0]
+
+
+def test_identities_of_each_class_become_a_list(synthetic):
+    cfg = config(synthetic)
+    cfg.train_dataloader.dataset.update(
+        per_class_ids=True, metainfo=dict(classes=("car", "pedestrian"))
+    )
+    fit_to_training_data(cfg)
+    alone = config(synthetic)
+    fit_to_training_data(alone)
+    assert cfg.model.reid_head.num_ids == [0, alone.model.reid_head.num_ids]

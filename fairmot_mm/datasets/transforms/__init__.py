@@ -2,10 +2,13 @@ from .augmentation import RandomBoxAffine, RandomSaturationValue, warp_boxes
 from .formatting import PackTrackTrainInputs
 from .letterbox import Letterbox, letterbox
 from .loading import CheckedLoadImageFromFile
+from .mixing import MixUp, Mosaic
 
 __all__ = [
     "CheckedLoadImageFromFile",
     "Letterbox",
+    "MixUp",
+    "Mosaic",
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",

@@ -57,7 +57,11 @@ class RandomSaturationValue(BaseTransform):
 
 
 def warp_boxes(
-    boxes: np.ndarray, matrix: np.ndarray, degrees: float, size: tuple[int, int]
+    boxes: np.ndarray,
+    matrix: np.ndarray,
+    degrees: float,
+    size: tuple[int, int],
+    clip: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Warp boxes with their image and drop those that are lost.
 
@@ -71,10 +75,11 @@ def warp_boxes(
         matrix (np.ndarray): (3, 3) affine matrix.
         degrees (float): Its rotation.
         size (tuple[int, int]): Width and height of the image.
+        clip (bool): Cut boxes to the image before it is decided what is lost.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Rows that are kept, ascending, and their boxes
-        (K, 4), which may reach outside the image.
+        (K, 4), which may reach outside the image unless they are cut.
     """
     corners = np.ones((len(boxes), 4, 3))
     corners[:, :, :2] = boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
@@ -84,6 +89,8 @@ def warp_boxes(
     reduction = max(abs(math.sin(radians)), abs(math.cos(radians))) ** 0.5
     middle, half = (low + high) / 2, (high - low) * reduction / 2
     warped = np.concatenate((middle - half, middle + half), axis=1)
+    if clip:
+        warped = warped.clip(0, np.tile(size, 2))
 
     before = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     sides = warped[:, 2:] - warped[:, :2]
@@ -117,6 +124,8 @@ class RandomBoxAffine(BaseTransform):
         scale (tuple[float, float]): Range of the factor.
         shear (tuple[float, float]): Range of the shear in degrees.
         pad_value (float): Grey of what comes into the image.
+        clip (bool): Cut boxes to the image, as FairMOT is trained on MOT20, whose boxes
+            end there as well.
     """
 
     def __init__(
@@ -126,12 +135,14 @@ class RandomBoxAffine(BaseTransform):
         scale: tuple[float, float] = (0.5, 1.2),
         shear: tuple[float, float] = (-2, 2),
         pad_value: float = 127.5,
+        clip: bool = False,
     ) -> None:
         self.degrees = degrees
         self.translate = translate
         self.scale = scale
         self.shear = shear
         self.pad_value = pad_value
+        self.clip = clip
 
     @cache_randomness
     def _draw(self, width: int, height: int) -> tuple[np.ndarray, float]:
@@ -159,7 +170,9 @@ class RandomBoxAffine(BaseTransform):
         )
         if "gt_bboxes" in results:
             boxes = results["gt_bboxes"].numpy()
-            rows, warped = warp_boxes(boxes, matrix, degrees, (width, height))
+            rows, warped = warp_boxes(
+                boxes, matrix, degrees, (width, height), self.clip
+            )
             for key in _BOX_KEYS:
                 if key in results:
                     results[key] = results[key][rows]
@@ -169,5 +182,6 @@ class RandomBoxAffine(BaseTransform):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(degrees={self.degrees}, "
-            f"translate={self.translate}, scale={self.scale}, shear={self.shear})"
+            f"translate={self.translate}, scale={self.scale}, shear={self.shear}, "
+            f"clip={self.clip})"
         )

@@ -2,15 +2,18 @@ from mmcv.transforms import LoadImageFromFile
 
 from fairmot_mm.registry import TRANSFORMS
 
+from ..video_file import read_frame
+
 
 @TRANSFORMS.register_module()
 class CheckedLoadImageFromFile(LoadImageFromFile):
     """``LoadImageFromFile`` that names the file whatever is wrong with it.
 
     MMCV names it only where decoding gives nothing; an empty or missing file fails
-    deeper down, without its path.
+    deeper down, without its path. Frames of videos are loaded, too.
 
-    Required Keys: ``img_path``.
+    Required Keys: ``img_path``; ``frame_index`` (optional), the frame, from 0, if
+    ``img_path`` is a video.
 
     Added Keys: ``img``, ``img_shape``, ``ori_shape``.
     """
@@ -22,9 +25,14 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
             OSError: If the file cannot be read or decoded.
         """
         try:
-            return super().transform(results)
+            if "frame_index" not in results:
+                return super().transform(results)
+            image = read_frame(results["img_path"], results["frame_index"])
         except Exception as error:
             raise OSError(
                 f"unreadable image {results['img_path']}: {error}. Restore the file or "
                 "take its sequence out of the data set"
             ) from error
+        results["img"] = image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results

@@ -53,7 +53,7 @@ def sequence(tmp_path_factory) -> Path:
 def dataset(sequence) -> MOTFrameDataset:
     return MOTFrameDataset(
         str(sequence),
-        identities_per_class=True,
+        per_class_ids=True,
         metainfo=dict(classes=CLASSES),
         pipeline=[
             dict(type="fairmot_mm.CheckedLoadImageFromFile"),

@@ -1,0 +1,37 @@
+# Your own footage: a video file, or a folder of images, and a file of boxes. Change the
+# five lines below; then
+#   python tools/analysis_tools/check_dataset.py configs/fairmot_dla34_custom.py
+#   python tools/analysis_tools/browse_dataset.py configs/fairmot_dla34_custom.py
+#   python tools/train.py configs/fairmot_dla34_custom.py
+_base_ = "fairmot_dla34_mot17.py"
+
+data_root = "data/mine"  # folder of your footage
+frames = "walk.mp4"  # in it, the video, or the folder of images
+ann_file = "walk.csv"  # in it, the boxes; docs/datasets.md has the columns
+classes = ("pedestrian",)  # what you marked; more than one needs a column class
+load_from = None  # weights to start from; people need few epochs from fairmot_dla34
+
+# Further footage: more entries of `datasets`. Data sets of other formats, such as
+# MOTFrameDataset, may stand beside it; `repeats=[10, 1]` shows the first ten times.
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    dataset=dict(
+        _delete_=True,
+        type="JointDataset",
+        pipeline={{_base_.train_pipeline}},
+        datasets=[
+            dict(
+                type="FootageFrameDataset",
+                data_root=data_root,
+                frames=frames,
+                ann_file=ann_file,
+                metainfo=dict(classes=classes),
+                # Frames without boxes are taken to show nobody. If you marked only
+                # some frames, set this to True.
+                annotated_only=False,
+            ),
+        ],
+    ),
+)
+model = dict(bbox_head=dict(num_classes=len(classes)))

@@ -1,0 +1,15 @@
+# VisDrone-MOT: ten classes of people and vehicles seen from drones, an identity
+# classifier for each class.
+_base_ = "fairmot_dla34_mot17.py"
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="VisDroneFrameDataset",
+        data_root="data/VisDrone2019-MOT-train",
+        # Identities count from 0 in each class; num_ids becomes a list of ten numbers.
+        per_class_ids=True,
+        pipeline={{_base_.train_pipeline}},
+    )
+)
+model = dict(bbox_head=dict(num_classes=10))

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.logging import print_log
+from rich.console import Console
+from rich.table import Table
+
+from fairmot_mm.registry import DATASETS
+
+from .frame_dataset import FrameDataset
+
+
+@DATASETS.register_module()
+class JointDataset(ConcatDataset):
+    """Several sources as one, their identities kept apart.
+
+    The identities of a source follow those of the sources before it, so they depend
+    on the order of ``datasets`` and on the files, and on nothing else. Boxes without
+    identity stay without. A table of what was read is logged.
+
+    To weight sources instead of repeating them, draw from them by shares:
+    ``sampler=dict(type='mmdet.MultiDataSampler', dataset_ratio=[2, 1])``.
+
+    Args:
+        datasets (Sequence[dict]): Configs of the sources, e.g. of
+            :class:`MOTFrameDataset`; they must have the same classes.
+        repeats (Sequence[int] | None): How often an epoch sees each source; once if
+            None.
+        pipeline (Sequence[dict] | None): Transforms of the sources that have none of
+            their own.
+        lazy_init (bool): Leave reading for later.
+
+    Raises:
+        TypeError: If a source does not know its identities.
+        ValueError: If sources do not fit together, or ``repeats`` do not fit them.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[dict],
+        repeats: Sequence[int] | None = None,
+        pipeline: Sequence[dict] | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        repeats = [1] * len(datasets) if repeats is None else list(repeats)
+        if len(repeats) != len(datasets) or not datasets:
+            raise ValueError(
+                f"{len(repeats)} repeats for {len(datasets)} datasets: give one number "
+                "for each source, and at least one source"
+            )
+        if any(not isinstance(times, int) or times < 1 for times in repeats):
+            raise ValueError(
+                f"{repeats=}: give whole numbers from 1; for shares use the sampler "
+                "mmdet.MultiDataSampler"
+            )
+        self.repeats = repeats
+        self.sources = [_build(dataset, pipeline) for dataset in datasets]
+        _check_classes(self.sources)
+        super().__init__(self.sources, lazy_init=lazy_init)
+
+    def full_init(self) -> None:
+        """Read all sources and shift their identities."""
+        if self._fully_initialized:
+            return
+        for source in self.sources:
+            source.full_init()
+        per_class = self.per_class_ids
+        offsets = np.zeros(len(self.sources[0].metainfo["classes"]), np.int64)
+        for source in self.sources:
+            source.identity_offsets = offsets.copy()
+            offsets += source.num_ids_per_class if per_class else source.num_ids
+        # Which identity is which, for MMEngine to compare when a training is resumed.
+        self._metainfo["identities"] = [
+            (source.name, source.num_ids) for source in self.sources
+        ]
+        self.datasets = [
+            RepeatDataset(source, times) if times > 1 else source
+            for source, times in zip(self.sources, self.repeats, strict=True)
+        ]
+        super().full_init()
+        print_log("training data\n" + self.summary(), logger="current")
+
+    @property
+    def per_class_ids(self) -> bool:
+        """Whether identities are numbered within their class."""
+        return self.sources[0].per_class_ids
+
+    @property
+    def num_ids(self) -> int:
+        """Number of identities; with ``per_class_ids`` the sum over the classes."""
+        return sum(source.num_ids for source in self.sources)
+
+    @property
+    def num_ids_per_class(self) -> list[int]:
+        """Number of identities that are seen with each class."""
+        counts = [source.num_ids_per_class for source in self.sources]
+        return np.sum(counts, axis=0).tolist()
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes of an image's objects."""
+        number, index = self._get_ori_dataset_idx(idx)
+        return self.datasets[number].get_cat_ids(index)
+
+    def summary(self) -> str:
+        """A table with a line per source and their total."""
+        self.full_init()
+        table = Table()
+        table.add_column("source", overflow="fold")
+        for column in _COLUMNS:
+            table.add_column(column, justify="right")
+        rows = [
+            _counts(source, times)
+            for source, times in zip(self.sources, self.repeats, strict=True)
+        ]
+        for number, (source, row) in enumerate(zip(self.sources, rows, strict=True), 1):
+            last = number == len(rows)
+            table.add_row(source.name, *map(_grouped, row), end_section=last)
+        table.add_row(
+            "total", *(_grouped(sum(column)) for column in zip(*rows, strict=True))
+        )
+        out = io.StringIO()
+        Console(file=out, width=120).print(table)
+        return out.getvalue()
+
+
+_COLUMNS = (
+    "images",
+    "boxes",
+    "without identity",
+    "to ignore",
+    "identities",
+    "images an epoch",
+)
+
+
+def _counts(source: FrameDataset, times: int) -> tuple[int, ...]:
+    records = source.records
+    without = (records.identities < 0) & ~records.ignored
+    return (
+        len(records),
+        len(records.boxes),
+        int(without.sum()),
+        int(records.ignored.sum()),
+        source.num_ids,
+        times * len(records),
+    )
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _build(config: dict, pipeline: Sequence[dict] | None) -> FrameDataset:
+    config = copy.deepcopy(config)
+    if isinstance(config, dict) and pipeline is not None:
+        config.setdefault("pipeline", copy.deepcopy(pipeline))
+    source = DATASETS.build(config) if isinstance(config, dict) else config
+    if not isinstance(source, FrameDataset):
+        raise TypeError(
+            f"{type(source).__name__} is no source of identities: list sources such as "
+            "MOTFrameDataset directly; repeats are an option of JointDataset"
+        )
+    return source
+
+
+def _check_classes(sources: Sequence[FrameDataset]) -> None:
+    first = sources[0]
+    for source in sources[1:]:
+        if source.metainfo["classes"] != first.metainfo["classes"]:
+            raise ValueError(
+                f"{first.name} has the classes {first.metainfo['classes']} and "
+                f"{source.name} {source.metainfo['classes']}: give all sources the "
+                "same metainfo.classes"
+            )
+        if source.per_class_ids != first.per_class_ids:
+            raise ValueError(
+                f"{source.name}: per_class_ids={source.per_class_ids}, but "
+                f"{first.per_class_ids} in {first.name}: choose one for all sources"
+            )

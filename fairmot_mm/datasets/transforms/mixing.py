@@ -1,0 +1,82 @@
+"""Mosaic and mixup of the toolbox, with identities carried through."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmdet.datasets.transforms import MixUp as _MixUp
+from mmdet.datasets.transforms import Mosaic as _Mosaic
+
+from fairmot_mm.registry import TRANSFORMS
+
+_PER_BOX = ("gt_bboxes_labels", "gt_instances_ids")
+
+
+class _CarryIdentities:
+    """Makes a mixing transform of the toolbox keep identities with their boxes.
+
+    The toolbox joins, moves and drops boxes and labels together and knows nothing of
+    identities. So what stands as labels while it works are row numbers over all images
+    that are mixed. Boxes may leave the image, and what no image covers is as grey as
+    the border of a :class:`Letterbox`.
+    """
+
+    def __init__(
+        self,
+        img_scale: tuple[int, int],
+        bbox_clip_border: bool = False,
+        pad_val: float = 127.5,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            img_scale=tuple(img_scale),
+            bbox_clip_border=bbox_clip_border,
+            pad_val=pad_val,
+            **kwargs,
+        )
+
+    def transform(self, results: dict) -> dict:
+        """Mix ``results`` with its ``mix_results``."""
+        mixed = [results, *results["mix_results"]]
+        columns = {
+            key: np.concatenate([image[key] for image in mixed]) for key in _PER_BOX
+        }
+        stop = np.cumsum([len(image["gt_bboxes_labels"]) for image in mixed])
+        for image, last in zip(mixed, stop, strict=True):
+            first = last - len(image["gt_bboxes_labels"])
+            image["gt_bboxes_labels"] = np.arange(first, last)
+        results = super().transform(results)
+        rows = results["gt_bboxes_labels"]
+        results.update({key: column[rows] for key, column in columns.items()})
+        return results
+
+
+@TRANSFORMS.register_module()
+class Mosaic(_CarryIdentities, _Mosaic):
+    """``mmdet.Mosaic`` with identities: four images in one, twice as wide and high.
+
+    Used in the pipeline of ``mmdet.MultiImageMixDataset``, with a :class:`Letterbox`
+    behind it. Boxes may leave the image, unlike in the toolbox, unless
+    ``bbox_clip_border`` says otherwise.
+
+    Args:
+        img_scale (tuple[int, int]): Width and height of each of the four.
+        bbox_clip_border (bool): Cut boxes to the image.
+        pad_val (float): Grey of what no image covers.
+        **kwargs: For ``mmdet.Mosaic``: ``center_ratio_range`` and ``prob``.
+    """
+
+
+@TRANSFORMS.register_module()
+class MixUp(_CarryIdentities, _MixUp):
+    """``mmdet.MixUp`` with identities: another image shines through.
+
+    Used in the pipeline of ``mmdet.MultiImageMixDataset``, behind a :class:`Letterbox`.
+    Boxes may leave the image, unlike in the toolbox, unless ``bbox_clip_border`` says
+    otherwise.
+
+    Args:
+        img_scale (tuple[int, int]): Width and height of the network input.
+        bbox_clip_border (bool): Cut boxes to the image.
+        pad_val (float): Grey of what no image covers.
+        **kwargs: For ``mmdet.MixUp``: ``ratio_range``, ``flip_ratio``, ``max_iters``.
+    """

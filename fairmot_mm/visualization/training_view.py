@@ -1,0 +1,98 @@
+"""Training samples as the network will see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from fairmot_mm.models.dense_heads.center_targets import center_targets
+
+from .track_drawer import identity_colour
+
+_GREY, _WHITE = (128, 128, 128), (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_training_sample(
+    inputs: torch.Tensor,
+    sample: DetDataSample,
+    class_names: Sequence[str],
+    stride: int = 4,
+) -> np.ndarray:
+    """Draw boxes, identities and the heatmap that is asked for.
+
+    The heatmap is laid over in red. Boxes wear the colour of their identity and its
+    number (and class, if there are several); without identity they are white, and grey
+    where they are ignored.
+
+    Args:
+        inputs: (3, H, W) uint8 BGR, the network input.
+        sample: Its ``gt_instances`` and ``ignored_instances``.
+        class_names: Names of the classes.
+        stride: Pixels of the input a cell of the heatmap.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+    """
+    image = np.ascontiguousarray(inputs.permute(1, 2, 0).numpy())
+    height, width = image.shape[:2]
+    instances = sample.gt_instances
+    boxes = _boxes(instances)
+    targets = center_targets(
+        [InstanceData(bboxes=torch.as_tensor(boxes), labels=instances.labels)],
+        len(class_names),
+        (height // stride, width // stride),
+        (height, width),
+    )
+    heatmap = targets.heatmap[0].amax(0).numpy()
+    heatmap = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_NEAREST)
+    share = 0.7 * heatmap[..., None]
+    image = (image * (1 - share) + np.array((0, 0, 255)) * share).astype(np.uint8)
+
+    for box in _boxes(sample.ignored_instances):
+        _rectangle(image, box, _GREY)
+    identities = instances.get("instances_ids", torch.full((len(boxes),), -1))
+    for box, label, identity in zip(
+        boxes, instances.labels.tolist(), identities.tolist(), strict=True
+    ):
+        colour = identity_colour(identity) if identity >= 0 else _WHITE
+        words = [str(identity)] if identity >= 0 else []
+        words += [class_names[label]] if len(class_names) > 1 else []
+        _rectangle(image, box, colour, " ".join(words))
+    return image
+
+
+def contact_sheet(images: Sequence[np.ndarray], width: int = 1920) -> np.ndarray:
+    """Images of one size side by side, about as many rows as columns.
+
+    Args:
+        images: (H, W, 3) each.
+        width: Width of the sheet in pixels.
+    """
+    columns = max(1, round(len(images) ** 0.5))
+    height, full = images[0].shape[:2]
+    size = width // columns, max(1, round(height * (width // columns) / full))
+    tiles = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return np.vstack(rows)
+
+
+def _boxes(instances: InstanceData) -> np.ndarray:
+    boxes = instances.get("bboxes", torch.zeros(0, 4))
+    return getattr(boxes, "tensor", boxes).numpy()
+
+
+def _rectangle(
+    image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], text: str = ""
+) -> None:
+    x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
+    if text:
+        at = max(x1, 0), max(y1 - 2, 10)
+        cv2.putText(image, text, at, _FONT, 0.4, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,63 @@
+r"""Write the seqinfo.ini that MOT15's archive lacks.
+
+    python tools/dataset_converters/write_seqinfo.py data/MOT15/train --frame-rate 25
+
+Folders that have one are left alone. Name, length and size come from the images; the
+frame rate, which is on the data set's page, matters for tracking alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairmot_mm.datasets.frame_dataset import image_size
+from fairmot_mm.datasets.sources.common import frame_images
+
+
+def write_seqinfo(folder: Path, frame_rate: float) -> None:
+    """Describe the sequence in a folder.
+
+    Raises:
+        FileNotFoundError: It has no images in ``img1``.
+        ValueError: The images are not numbered from 1 without gaps.
+    """
+    images, numbers = frame_images(folder / "img1")
+    if numbers.tolist() != list(range(1, len(images) + 1)):
+        raise ValueError(
+            f"{folder / 'img1'}: images are not numbered from 1 to {len(images)}"
+        )
+    width, height = image_size(images[0])
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={folder.resolve().name}\nimDir=img1\n"
+        f"frameRate={frame_rate:g}\nseqLength={len(images)}\nimWidth={width}\n"
+        f"imHeight={height}\nimExt={Path(images[0]).suffix}\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Go through the folders of a split."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", type=Path, help="folder of sequences")
+    parser.add_argument("--frame-rate", type=float, required=True)
+    args = parser.parse_args(argv)
+    try:
+        folders = [p.parent for p in sorted(args.root.glob("*/img1"))]
+        if not folders:
+            raise FileNotFoundError(f"{args.root}: no folders with img1 in it")
+        for folder in folders:
+            if not (folder / "seqinfo.ini").is_file():
+                write_seqinfo(folder, args.frame_rate)
+                print(f"{folder / 'seqinfo.ini'} written")
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
