@@ -1,25 +1,23 @@
 """Track and score: python tools/test.py CONFIG CHECKPOINT."""
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.utils import load_for_tracking
+from fairmot_mm.utils.command_line import read_config, runner_parser
 from fairmot_mm.utils.runner import keep_freed_memory, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config file")
+    parser = runner_parser(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--work-dir", help="folder of logs and figures")
     parser.add_argument("--out", help="folder for the result files, one per sequence")
     parser.add_argument(
         "--show-dir", help="folder for the tracked videos and their frames"
@@ -32,32 +30,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="override settings of the config",
-    )
-    parser.add_argument(
-        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none"
-    )
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    return args
+    return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Join the config file and the command line."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get("work_dir") is None:
-        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    cfg = read_config(args)
     if args.format_only:
         cfg.test_evaluator.format_only = True
         args.out = args.out or str(Path(cfg.work_dir) / "results")

@@ -1,13 +1,12 @@
 """Train a model: python tools/train.py CONFIG."""
 
 import argparse
-import os
-from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import fairmot_mm  # noqa: F401  (registers the components)
+from fairmot_mm.utils.command_line import read_config, runner_parser
 from fairmot_mm.utils.runner import (
     build_training_runner,
     keep_freed_memory,
@@ -17,9 +16,7 @@ from fairmot_mm.utils.runner import (
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="folder of logs and checkpoints")
+    parser = runner_parser(__doc__)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -32,32 +29,12 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="scale the learning rate with the batch, see auto_scale_lr in the config",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="override settings of the config",
-    )
-    parser.add_argument(
-        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none"
-    )
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    return args
+    return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Join the config file and the command line."""
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get("work_dir") is None:
-        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    cfg = read_config(args)
     if args.amp and torch.cuda.is_available():
         cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     elif args.amp:

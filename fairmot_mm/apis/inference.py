@@ -85,6 +85,13 @@ def inference_mot(
         path, frame = frame, cv2.imread(str(frame))
         if frame is None:
             raise OSError(f"unreadable image {path}")
+    return track_frame(model, prepare_frame(model, frame, frame_id, frame_rate))
+
+
+def prepare_frame(
+    model: nn.Module, frame: np.ndarray, frame_id: int, frame_rate: float
+) -> dict:
+    """The half of :func:`inference_mot` that needs no network: a batch of one frame."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(
             f"frame of {frame.dtype} and shape {frame.shape}: expected uint8 (H, W, 3)"
@@ -101,7 +108,12 @@ def inference_mot(
             ori_shape=[frame.shape[:2]],
         )
     )
-    with torch.no_grad():
-        (result,) = model.test_step(default_collate([data]))
+    return default_collate([data])
+
+
+def track_frame(model: nn.Module, data: dict) -> TrackDataSample:
+    """The other half of :func:`inference_mot`: detect, embed and track."""
+    with torch.inference_mode():
+        (result,) = model.test_step(data)
     result.pred_track_instances = result[0].pred_track_instances
     return result

@@ -256,6 +256,10 @@ def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
     return (annotations.marks != 0) & pedestrian
 
 
+# Frame, identity, x, y, w, h, score.
+RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1"
+
+
 def write_results(path: str | Path, rows: np.ndarray) -> None:
     """Write tracks the way the benchmark takes them, sorted by (frame, id).
 
@@ -269,7 +273,7 @@ def write_results(path: str | Path, rows: np.ndarray) -> None:
     np.savetxt(
         path,
         rows[np.lexsort((rows[:, 1], rows[:, 0]))],
-        fmt="%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1",
+        fmt=RESULT_LINE,
     )
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.registry import DATASETS
+from fairmot_mm.utils.command_line import add_cfg_options
 from fairmot_mm.visualization.training_view import contact_sheet, draw_training_sample
 
 
@@ -40,13 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--shuffle", action="store_true", help="samples at random")
     parser.add_argument("--seed", type=int, default=0, help="of augmentation and order")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="override settings of the config",
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.number < 1:
         parser.error("--number must be at least 1")

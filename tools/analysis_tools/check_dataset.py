@@ -18,13 +18,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.datasets.checking import check_datasets
+from fairmot_mm.utils.command_line import add_cfg_options
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -40,13 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="KIND",
         help="kinds that are counted and no error, e.g. --allow gap",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="override settings of the config",
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -12,6 +12,7 @@ from torchvision.ops import sigmoid_focal_loss
 from fairmot_mm.registry import MODELS
 
 from ..layers.branch import ConvBranch
+from ..losses.chunked_cross_entropy import chunked_cross_entropy
 
 
 def embedding_scale(num_ids: int) -> float:
@@ -213,8 +214,11 @@ class EmbeddingHead(BaseModule):
             )
         if num_ids == 0:
             return embeddings.sum()
-        logits = classifier(embedding_scale(num_ids) * embeddings)
+        features = embedding_scale(num_ids) * embeddings
         if self.loss_type == "ce":
-            return F.cross_entropy(logits, identities, reduction="sum")
+            return chunked_cross_entropy(
+                features, classifier.weight, classifier.bias, identities
+            )
+        logits = classifier(features)
         one_hot = F.one_hot(identities, num_ids).to(logits.dtype)
         return sigmoid_focal_loss(logits, one_hot, reduction="sum")

@@ -104,8 +104,8 @@ def small_model(num_ids: list[int]) -> torch.nn.Module:
 
 def test_two_classes_are_learned_and_tracked(dataset):
     torch.manual_seed(0)
-    assert dataset.num_ids == [2, 2]
-    model = small_model(dataset.num_ids).train()
+    assert dataset.num_ids_per_class == [2, 2]
+    model = small_model(dataset.num_ids_per_class).train()
     samples = [dataset[i] for i in range(FRAMES)]
     batches = [
         model.data_preprocessor(pseudo_collate(samples[i::3]), True) for i in range(3)

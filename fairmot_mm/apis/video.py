@@ -1,0 +1,196 @@
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from mmdet.structures import TrackDataSample
+from mmengine.structures import InstanceData
+from torch import nn
+
+from fairmot_mm.datasets.mot_folder import RESULT_LINE
+from fairmot_mm.visualization.track_drawer import TrackDrawer, VideoWriter
+
+from .inference import prepare_frame, track_frame
+
+Item = TypeVar("Item")
+
+# Frames that may wait between reading, tracking and writing.
+WAITING = 4
+DEFAULT_FRAME_RATE = 30.0
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+def track_video(
+    model: nn.Module,
+    source: str | Path | int,
+    results_file: str | Path | None = None,
+    drawing_file: str | Path | None = None,
+    on_frame: Callable[[int, TrackDataSample], None] | None = None,
+) -> int:
+    """Track a video, a stream, a camera or a folder of images.
+
+    Reading and letterboxing, the network with the tracker, and drawing with writing
+    run beside each other.
+
+    Args:
+        model (nn.Module): From :func:`init_model`.
+        source (str | Path | int): Video file or stream, number of a camera, or folder
+            of images, whose order is that of their names.
+        results_file (str | Path | None): Where the tracks go, a line per box in
+            MOTChallenge's format, written frame by frame.
+        drawing_file (str | Path | None): Where the video with the tracks goes.
+        on_frame (Callable[[int, TrackDataSample], None] | None): Called after each
+            frame with its number, from 0, and its tracks.
+
+    Returns:
+        int: Number of frames tracked.
+
+    Raises:
+        OSError: If the source cannot be read, or a file not be written.
+        ValueError: If there is not a single frame in it.
+    """
+    frame_rate, frames = _open(source)
+    drawer, count = TrackDrawer(), 0
+
+    def prepare() -> Iterator[tuple[np.ndarray, dict]]:
+        for number, frame in enumerate(frames):
+            yield frame, prepare_frame(model, frame, number, frame_rate)
+
+    with ExitStack() as stack:
+        results = writer = None
+        if results_file is not None:
+            Path(results_file).parent.mkdir(parents=True, exist_ok=True)
+            results = stack.enter_context(Path(results_file).open("w"))
+        if drawing_file is not None:
+            writer = stack.enter_context(VideoWriter(drawing_file, frame_rate))
+        output = stack.enter_context(ThreadPoolExecutor(1))
+        pending: deque = deque()
+
+        def write(number: int, frame: np.ndarray, tracks: TrackDataSample) -> None:
+            found = tracks.pred_track_instances.cpu().numpy()
+            if results is not None:
+                np.savetxt(results, _rows(number, found), fmt=RESULT_LINE)
+                results.flush()
+            if writer is not None:
+                drawing = drawer.draw(
+                    frame, found.bboxes, found.instances_id, labels=found.labels
+                )
+                writer.write(drawing)
+
+        for frame, data in read_ahead(prepare(), WAITING):
+            tracks = track_frame(model, data)
+            pending.append(output.submit(write, count, frame, tracks))
+            while len(pending) > WAITING:
+                pending.popleft().result()
+            if on_frame is not None:
+                on_frame(count, tracks)
+            count += 1
+        for task in pending:
+            task.result()
+    if count == 0:
+        raise ValueError(f"not a single frame in {source}")
+    return count
+
+
+def read_ahead(items: Iterable[Item], size: int) -> Iterator[Item]:
+    """Take items from an iterable in a thread, some ahead of whoever asks for them.
+
+    Args:
+        items (Iterable[Item]): Where they come from.
+        size (int): Greatest number that waits.
+
+    Yields:
+        Item: The items, in order; an error while taking one is raised in its place.
+    """
+    waiting: queue.Queue = queue.Queue(size)
+    stopped = threading.Event()
+    end = object()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        error = None
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+        except BaseException as caught:
+            error = caught
+        put((end, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _rows(number: int, tracks: InstanceData) -> np.ndarray:
+    """Rows (N, 7) of a result file, by identity; frames count from 1 there."""
+    boxes = tracks.bboxes
+    order = np.argsort(tracks.instances_id)
+    rows = np.column_stack(
+        (
+            np.full(len(boxes), number + 1),
+            tracks.instances_id,
+            boxes[:, :2],
+            boxes[:, 2:] - boxes[:, :2],
+            tracks.scores,
+        )
+    )
+    return rows[order]
+
+
+def _open(source: str | Path | int) -> tuple[float, Iterator[np.ndarray]]:
+    """Frame rate and frames of a source."""
+    if not isinstance(source, int) and Path(source).is_dir():
+        paths = sorted(p for p in Path(source).iterdir() if p.suffix.lower() in IMAGES)
+        if not paths:
+            raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
+        return DEFAULT_FRAME_RATE, map(_read_image, paths)
+    capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+    if not capture.isOpened():
+        raise OSError(
+            f"unreadable video {source}: give a video file or stream, the number of a "
+            "camera, or a folder of images"
+        )
+    return capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAME_RATE, _frames(capture)
+
+
+def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    try:
+        while True:
+            found, frame = capture.read()
+            if not found:
+                return
+            yield frame
+    finally:
+        capture.release()
+
+
+def _read_image(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise OSError(f"unreadable image {path}")
+    return image

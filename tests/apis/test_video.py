@@ -1,0 +1,106 @@
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fairmot_mm.apis import inference_mot, init_model, track_video
+from fairmot_mm.apis.video import read_ahead
+from fairmot_mm.datasets.mot_folder import read_results
+
+CONFIG = """\
+_base_ = {base!r}
+model = dict(
+    tracker=dict(obj_score_thr=0.0, min_box_area=0, max_aspect_ratio=None))
+test_pipeline = [
+    dict(
+        type='TransformBroadcaster',
+        transforms=[
+            dict(type='CheckedLoadImageFromFile'),
+            dict(type='Letterbox', size=(96, 64)),
+        ]),
+    {{{{_base_.pack_frames}}}},
+]
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    base = Path(__file__).parents[2] / "configs/fairmot_dla34_overfit.py"
+    path = tmp_path_factory.mktemp("config") / "small.py"
+    path.write_text(CONFIG.format(base=str(base)))
+    return init_model(path, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images(synthetic):
+    return sorted((synthetic / "SYN-00/img1").glob("*.jpg"))
+
+
+def test_a_folder_is_tracked_as_frame_by_frame(model, images, tmp_path):
+    seen = []
+    out, drawing = tmp_path / "new/tracks.txt", tmp_path / "drawn.mp4"
+    count = track_video(
+        model, images[0].parent, out, drawing, lambda number, _: seen.append(number)
+    )
+    assert count == len(images) == 6
+    assert seen == list(range(6))
+    rows = []
+    for number, path in enumerate(images):
+        found = inference_mot(model, path, number).pred_track_instances
+        for box, identity in zip(found.bboxes, found.instances_id, strict=True):
+            rows.append([number + 1, identity, *box[:2], *(box[2:] - box[:2])])
+    assert rows
+    expected = np.array(rows)[np.lexsort((np.array(rows)[:, 1], np.array(rows)[:, 0]))]
+    assert np.allclose(read_results(out)[:, :6], expected, atol=2e-3)
+    capture = cv2.VideoCapture(str(drawing))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 192
+
+
+def test_a_video_file_is_read_to_its_end(model, images, tmp_path):
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 15, (192, 128))
+    for image in images[:3]:
+        writer.write(cv2.imread(str(image)))
+    writer.release()
+    assert track_video(model, path, tmp_path / "tracks.txt") == 3
+    assert model.tracker.max_frames_lost == 15
+
+
+def test_wrong_sources_are_named(model, tmp_path):
+    with pytest.raises(OSError, match=r"nowhere\.mp4"):
+        track_video(model, tmp_path / "nowhere.mp4", tmp_path / "tracks.txt")
+    with pytest.raises(ValueError, match="no image in"):
+        track_video(model, tmp_path, tmp_path / "tracks.txt")
+    (tmp_path / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(OSError, match=r"unreadable image .*1\.jpg"):
+        track_video(model, tmp_path, tmp_path / "tracks.txt")
+
+
+def test_items_are_read_ahead_in_order_and_no_further():
+    taken = []
+
+    def items():
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    ahead = read_ahead(items(), 3)
+    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
+    ahead.close()
+    assert len(taken) <= 10
+    assert threading.active_count() < 20
+
+
+def test_an_error_while_reading_ahead_is_raised_in_its_place():
+    def items():
+        yield 1
+        raise OSError("broken")
+
+    ahead = read_ahead(items(), 3)
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="broken"):
+        next(ahead)
