@@ -9,19 +9,24 @@ model = dict(
     # Plain convolutions, as in FairMOT's dlaconv variant, and narrower branches: half
     # the time of a step.
     neck=dict(use_dcn=False),
-    bbox_head=dict(feat_channels=128),
+    bbox_head=dict(
+        feat_channels=128,
+        # In so few steps the size has to be learned faster.
+        loss_size=dict(type="mmdet.L1Loss", loss_weight=0.3),
+    ),
     # Detection is what takes longest to learn from nothing: ReID gets less of the
     # shared features than it does in a long training.
     task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
-    # A network so young is less sure of what it sees.
-    tracker=dict(obj_score_thr=0.35),
+    # A network so young is less sure of what it sees, and would find lost people again
+    # in others.
+    tracker=dict(obj_score_thr=0.35, num_frames_retain=10),
 )
 
 train_pipeline = [
     dict(type="CheckedLoadImageFromFile"),
     dict(type="RandomSaturationValue", fraction=0.2),
     dict(type="Letterbox", size=input_size),
-    dict(type="RandomBoxAffine", degrees=(0, 0), scale=(0.9, 1.2), shear=(0, 0)),
+    dict(type="RandomBoxAffine", degrees=(0, 0), scale=(0.75, 1.3), shear=(0, 0)),
     dict(type="mmdet.RandomFlip", prob=0.5),
     dict(type="PackTrackTrainInputs"),
 ]
