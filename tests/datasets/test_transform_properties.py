@@ -65,8 +65,8 @@ def columns(results: dict) -> list[tuple]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(chains, seeds, *[boxes_of_an_image] * 5)
-def test_no_box_is_swapped_or_doubled_by_any_chain(chain, seed, *images):
+@given(chains, seeds, st.tuples(*[boxes_of_an_image] * 5))
+def test_no_box_is_swapped_or_doubled_by_any_chain(chain, seed, images):
     init_default_scope("fairmot_mm")
     np.random.seed(seed)
     starts = [1000 * i for i in range(5)]
@@ -165,8 +165,8 @@ def test_the_affine_loses_what_its_rule_says_and_nothing_else(
 
 
 @settings(max_examples=40, deadline=None)
-@given(seeds, *[boxes_of_an_image] * 4)
-def test_mosaic_itself_loses_and_swaps_nobody(seed, *images):
+@given(seeds, st.tuples(*[boxes_of_an_image] * 4))
+def test_mosaic_itself_loses_and_swaps_nobody(seed, images):
     init_default_scope("fairmot_mm")
     np.random.seed(seed)
     results = annotated(images[0], 0)
