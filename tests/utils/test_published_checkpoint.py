@@ -1,7 +1,8 @@
 import json
-import subprocess
+import runpy
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_classifier_goes_along(arch, prefix):
     assert_same(back["state_dict"], source)
 
 
-def test_what_training_writes_goes_to_the_published_code(tmp_path):
+def test_what_training_writes_goes_to_the_published_code(tmp_path, run):
     config = Path(__file__).parents[2] / "configs/fairmot_yolov5s_mot17.py"
     cfg = Config.fromfile(config).model
     cfg.reid_head.num_ids = 5
@@ -117,12 +118,12 @@ def test_what_training_writes_goes_to_the_published_code(tmp_path):
     )
     torch.save(checkpoint, tmp_path / "epoch_3.pth")
     arguments = tmp_path / "epoch_3.pth", tmp_path / "back.pth"
-    done = run("mm2fairmot.py", *arguments)
-    assert done.returncode == 2
-    assert "--trust-source" in done.stderr
+    code, said = run("mm2fairmot.py", *arguments)
+    assert code == 2
+    assert "--trust-source" in said
     assert not arguments[1].exists()
-    done = run("mm2fairmot.py", *arguments, "--trust-source")
-    assert done.returncode == 0, done.stderr
+    code, said = run("mm2fairmot.py", *arguments, "--trust-source")
+    assert code == 0, said
     back = read_checkpoint(tmp_path / "back.pth")
     assert back["epoch"] == 3
     expected = {k: v.shape for k, v in published("yolo").items()}
@@ -226,13 +227,20 @@ def test_wrong_architecture_is_named():
         publish(dict(state_dict={"backbone.a": torch.zeros(2)}))
 
 
-def run(tool: str, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, CONVERTERS / tool, *arguments], capture_output=True, text=True
-    )
+@pytest.fixture
+def run(monkeypatch, capsys) -> Callable:
+    """A tool as it is called from the command line: exit code and what it said."""
+
+    def call(tool: str, *arguments) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(str(CONVERTERS / tool), run_name="__main__")
+        return done.value.code, "".join(capsys.readouterr())
+
+    return call
 
 
-def test_tools_go_there_and_back(tmp_path):
+def test_tools_go_there_and_back(tmp_path, run):
     source = published("dla_34")
     torch.save(
         dict(
@@ -242,13 +250,13 @@ def test_tools_go_there_and_back(tmp_path):
         ),
         tmp_path / "fairmot.pth",
     )
-    done = run("fairmot2mm.py", tmp_path / "fairmot.pth", tmp_path / "mm.pth")
-    assert done.returncode == 0, done.stderr
-    assert "FairMOT checkpoint of dla_34, epoch 30" in done.stdout
-    assert "base.level3.project (6)" in done.stdout
-    assert "left out: optimizer" in done.stdout
-    done = run("mm2fairmot.py", tmp_path / "mm.pth", tmp_path / "back.pth")
-    assert done.returncode == 0, done.stderr
+    code, said = run("fairmot2mm.py", tmp_path / "fairmot.pth", tmp_path / "mm.pth")
+    assert code == 0, said
+    assert "FairMOT checkpoint of dla_34, epoch 30" in said
+    assert "base.level3.project (6)" in said
+    assert "left out: optimizer" in said
+    code, said = run("mm2fairmot.py", tmp_path / "mm.pth", tmp_path / "back.pth")
+    assert code == 0, said
     back = torch.load(tmp_path / "back.pth", weights_only=True)
     assert back["epoch"] == 30
     assert_same(back["state_dict"], source)
