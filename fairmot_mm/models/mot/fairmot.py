@@ -29,6 +29,9 @@ class FairMOT(BaseMOTModel):
             ``UncertaintyWeighting`` if None.
         data_preprocessor (dict | None): Usually ``mmdet.TrackDataPreprocessor``.
         init_cfg (dict | None): MMEngine's initialisation.
+
+    Raises:
+        ValueError: If the tracker wants a ReID network.
     """
 
     def __init__(
@@ -52,6 +55,11 @@ class FairMOT(BaseMOTModel):
             task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
         )
         self.tracker = MODELS.build(tracker) if tracker is not None else None
+        if getattr(self.tracker, "with_reid", False):
+            raise ValueError(
+                f"{type(self.tracker).__name__} wants a ReID network for crops, which "
+                "FairMOT does not have: set model.tracker.reid=None"
+            )
         if motion is not None:
             self.motion = TASK_UTILS.build(motion)
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)

@@ -149,6 +149,10 @@ class TestTheirTrackersInOurModel:
         expected = [[0, 1]] * 4 + [[0]] * 2 + [[0, 2]] * 2
         assert [t.instances_id.tolist() for t in run(model)] == expected
 
+    def test_a_tracker_that_wants_reid_is_refused(self, kind, scope):
+        with pytest.raises(ValueError, match=r"SORTTracker.*tracker\.reid=None"):
+            self.build(kind, scope, tracker=dict(type="mmtrack.SORTTracker"))
+
     def test_kalman_filter_in_a_tracker_of_mmdetection(self, kind, scope, seen):
         tracker = BYTE | dict(type="mmdet.ByteTracker", motion=KALMAN)
         model = self.build(kind, scope, tracker=tracker)
