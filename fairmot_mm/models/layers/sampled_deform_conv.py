@@ -117,6 +117,7 @@ def _weight_gradient(grad: Tensor, columns: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("fairmot_mm::deform_conv2d", mutates_args=())
+@torch.autocast("cpu", enabled=False)  # types are the caller's choice, not autocast's
 def sampled_deform_conv2d(
     x: Tensor,
     offset: Tensor,
@@ -168,6 +169,7 @@ def _(x, offset, mask, weight, bias, stride, padding, dilation):
 
 
 @torch.library.custom_op("fairmot_mm::deform_conv2d_backward", mutates_args=())
+@torch.autocast("cpu", enabled=False)  # types are the caller's choice, not autocast's
 def sampled_deform_conv2d_backward(
     grad: Tensor,
     x: Tensor,

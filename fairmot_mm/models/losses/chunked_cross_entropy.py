@@ -23,19 +23,32 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight, bias, target, total = ctx.saved_tensors
-        grad_features = torch.zeros_like(features)
-        grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
-        for start, logits in _chunks(features, weight, bias):
-            stop = start + logits.shape[1]
-            error = logits.sub_(total[:, None]).exp_()
-            rows, columns = _inside(target, start, logits)
-            error[rows, columns] -= 1
-            error *= grad
-            grad_features.addmm_(error, weight[start:stop])
-            torch.mm(error.t(), features, out=grad_weight[start:stop])
-            torch.sum(error, 0, out=grad_bias[start:stop])
-        return grad_features, grad_weight, grad_bias, None
+        # Whoever calls this under autocast gets single precision all the same.
+        with torch.autocast(grad.device.type, enabled=False):
+            return (*_gradients(grad, *ctx.saved_tensors), None)
+
+
+def _gradients(
+    grad: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    total: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of features, weight and bias."""
+    grad_features = torch.zeros_like(features)
+    grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
+    for start, logits in _chunks(features, weight, bias):
+        stop = start + logits.shape[1]
+        rows, columns = _inside(target, start, logits)
+        error = logits.sub_(total[:, None]).exp_()
+        error[rows, columns] -= 1
+        error *= grad
+        grad_features.addmm_(error, weight[start:stop])
+        torch.mm(error.t(), features, out=grad_weight[start:stop])
+        torch.sum(error, 0, out=grad_bias[start:stop])
+    return grad_features, grad_weight, grad_bias
 
 
 def _chunks(features: Tensor, weight: Tensor, bias: Tensor):
@@ -71,4 +84,5 @@ def chunked_cross_entropy(
     Returns:
         Tensor: The sum over the M rows.
     """
-    return _ChunkedCrossEntropy.apply(features, weight, bias, target)
+    with torch.autocast(features.device.type, enabled=False):
+        return _ChunkedCrossEntropy.apply(features, weight, bias, target)

@@ -178,6 +178,19 @@ def test_memory_stays_below_that_of_im2col():
     assert 0 < peak < columns
 
 
+def test_a_backward_pass_under_autocast_is_as_precise():
+    conv = layer(kernel_size=3, padding=1)
+    image = torch.randn(1, 8, 6, 9)
+    grads = []
+    for enabled in (False, True):
+        conv.zero_grad()
+        out = conv(image).square().sum()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out.backward()
+        grads.append(conv.weight.grad.clone())
+    assert torch.allclose(*grads, rtol=1e-5, atol=1e-5)
+
+
 def test_offsets_are_read_as_torchvision_reads_them():
     conv = layer(kernel_size=3, padding=1)
     image = torch.randn(1, 8, 6, 6)
