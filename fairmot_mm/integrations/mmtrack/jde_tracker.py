@@ -58,11 +58,14 @@ class MMTrackJDETracker(JDETracker):
                 "track by motion with fairmot_mm.JDETracker"
             )
         found = data_sample.pred_det_instances
-        found = found[found.scores > self.obj_score_thr]
+        lowest = self.low_score_thr
+        found = found[found.scores > (self.obj_score_thr if lowest is None else lowest)]
         crops = self.crop_imgs(
             img, data_sample.metainfo, found.bboxes.clone(), rescale=rescale
         )
         if len(crops) > 0:
             found.embeddings = model.reid(crops, mode="tensor")
         data_sample.pred_instances = found
-        return super().track(data_sample=data_sample)
+        # As a module: MMTracking's DeepSORT hands over the config it was built from.
+        kwargs["data_preprocessor"] = model.data_preprocessor
+        return super().track(model, img, data_sample, **kwargs)

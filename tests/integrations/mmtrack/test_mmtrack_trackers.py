@@ -247,6 +247,45 @@ class TestOurTrackerInTheirModels:
         assert left[0][1] < left[0][2]
         assert left[1][1] > left[1][2]
 
+    def test_with_low_scores_and_the_camera_followed(self, monkeypatch):
+        model = build(
+            "mmtrack",
+            type="DeepSORT",
+            data_preprocessor=dict(
+                type="TrackDataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3
+            ),
+            detector=DETECTOR,
+            reid=REID,
+            tracker=dict(
+                type="fairmot_mm.MMTrackJDETracker",
+                reid_img_scale=(64, 32),
+                obj_score_thr=0.85,
+                low_score_thr=0.3,
+                camera_motion=dict(type="fairmot_mm.SparseFlowMotion"),
+            ),
+        )
+        seen = []
+        estimator = type(model.tracker.camera.estimator)
+        monkeypatch.setattr(
+            estimator,
+            "get_warp_matrix",
+            lambda _, last, frame: seen.append(frame.max()) or torch.eye(2, 3),
+        )
+        # From the second frame on, the second one's scores are low.
+        scores = iter([(0.9, 0.9)] + [(0.9, 0.8)] * 7 + [(0.9, 0.9)] + [(0.9, 0.8)] * 7)
+
+        def detect(detector, image, samples):
+            detected(samples, samples[0].frame_id)
+            samples[0].pred_instances.scores = torch.tensor(next(scores))
+            return samples
+
+        monkeypatch.setattr(type(model.detector), "predict", detect)
+        tracks = run(model)
+        assert [t.instances_id.tolist() for t in tracks] == [[1, 2]] * NUM_FRAMES
+        # The camera is followed in pixels, not in normalised colours.
+        assert len(seen) == 2 * (NUM_FRAMES - 1)
+        assert min(seen) > 200
+
     def test_nothing_above_the_threshold(self, monkeypatch):
         tracker = dict(
             type="fairmot_mm.MMTrackJDETracker",
