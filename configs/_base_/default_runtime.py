@@ -3,7 +3,7 @@ custom_imports = dict(imports=["fairmot_mm"], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
+    logger=dict(type="fairmot_mm.MasterLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     # The one before the last is kept: a run killed while it writes goes on from there.
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),

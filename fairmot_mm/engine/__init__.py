@@ -1,4 +1,5 @@
 from .amp import BFloat16OptimWrapper
+from .logger_hook import MasterLoggerHook
 from .track_video_hook import TrackVideoHook
 
-__all__ = ["BFloat16OptimWrapper", "TrackVideoHook"]
+__all__ = ["BFloat16OptimWrapper", "MasterLoggerHook", "TrackVideoHook"]

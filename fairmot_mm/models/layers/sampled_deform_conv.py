@@ -8,6 +8,8 @@ from . import deform_sampling
 # Samples of so many bytes are made and multiplied at a time: they stay in a processor's
 # cache, and no more memory than this is needed for them at any size of the map.
 CHUNK_BYTES = 1 << 22
+# But not fewer than these cells: each product brings its weights into order once more.
+CHUNK_CELLS = 1024
 # Fewer channels than these a thread are not worth sharing out.
 MIN_CHANNELS = 16
 
@@ -55,7 +57,7 @@ class Samples:
         self.points = kernel.shape[1]
         self.cells = mask.shape[0] * mask.shape[2] * mask.shape[3]
         row_bytes = self.points * self.rows.shape[-1] * self.rows.element_size()
-        self.chunk = max(1, min(self.cells, CHUNK_BYTES // row_bytes))
+        self.chunk = min(self.cells, max(CHUNK_CELLS, CHUNK_BYTES // row_bytes))
         self.given = [t.numpy() for t in (self.rows, self.offset, self.mask)]
 
     def chunks(self) -> list[tuple[int, int]]:
