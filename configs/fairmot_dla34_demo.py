@@ -5,10 +5,13 @@ _base_ = "fairmot_dla34_mot17.py"
 data_root = "demo_output"
 input_size = (256, 160)
 
+# One image a step: the statistics that testing uses are to be those of many steps.
+norm_cfg = dict(type="BN", momentum=0.03)
 model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
     # Plain convolutions, as in FairMOT's dlaconv variant, and narrower branches: half
     # the time of a step.
-    neck=dict(use_dcn=False),
+    neck=dict(use_dcn=False, norm_cfg=norm_cfg),
     bbox_head=dict(
         feat_channels=128,
         # In so few steps the size has to be learned faster.
@@ -17,9 +20,8 @@ model = dict(
     # Detection is what takes longest to learn from nothing: ReID gets less of the
     # shared features than it does in a long training.
     task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
-    # A network so young is less sure of what it sees, and would find lost people again
-    # in others.
-    tracker=dict(obj_score_thr=0.35, num_frames_retain=10),
+    # A network so young would find lost people again in others.
+    tracker=dict(num_frames_retain=10),
 )
 
 train_pipeline = [

@@ -130,7 +130,7 @@ def test_model_of_a_config_alone(config_file):
     assert model.tracker.obj_score_thr == 0.5
     config = Config.fromfile(CONFIGS / "fairmot_dla34_demo.py")
     model = init_model(config, device="cpu")
-    assert model.tracker.obj_score_thr == 0.35
+    assert model.tracker.num_frames_retain == 10
     assert {p.device.type for p in model.parameters()} == {"cpu"}
     (result,) = run(model, [np.zeros((32, 48, 3), np.uint8)])
     assert result.bboxes.shape == (len(result), 4)
