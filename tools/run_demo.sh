@@ -12,7 +12,7 @@ echo "[demo] 1/3 making sequences"
 # One camera in one street. Many short sequences for training: other people teach more
 # than further frames of the same ones.
 "$python" tools/make_synthetic_mot.py "$output/training" \
-  --train 65 --test 0 --frames 12 --people 8 --size 512x288 --street 3 --overwrite
+  --train 65 --test 0 --frames 10 --people 8 --size 512x288 --street 3 --overwrite
 "$python" tools/make_synthetic_mot.py "$output/unseen" \
   --train 0 --test 2 --frames 60 --people 4 --size 512x288 --street 3 --overwrite
 echo "[demo] 2/3 training from scratch, a few minutes on two cores"
