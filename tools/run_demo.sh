@@ -14,7 +14,7 @@ echo "[demo] 1/3 making sequences"
 "$python" tools/make_synthetic_mot.py "$output/training" \
   --train 65 --test 0 --frames 10 --people 8 --size 512x288 --street 3 --overwrite
 "$python" tools/make_synthetic_mot.py "$output/unseen" \
-  --train 0 --test 2 --frames 60 --people 4 --size 512x288 --street 3 --overwrite
+  --train 0 --test 4 --frames 30 --people 4 --size 512x288 --street 3 --overwrite
 echo "[demo] 2/3 training from scratch, a few minutes on two cores"
 "$python" tools/train.py "$config" --work-dir "$output/work" \
   --cfg-options train_dataloader.dataset.data_root="$output/training/train"
