@@ -1,6 +1,6 @@
 r"""Measure how long training data take to open, and the memory they need.
 
-    python tools/analysis_tools/benchmark_datasets.py --images 1000000 --out /tmp/big
+    python tools/analysis_tools/benchmark_datasets.py --images 1000000 --out data/big
 
 Makes up a JDE list of that size (and a MOT folder like MOT17) in the folder, if it is
 not there, opens it, and lets forked workers go through all annotations.
