@@ -211,20 +211,21 @@ def test_without_tracker_it_detects_and_says_why_it_does_not_track(model_cfg):
 
 def test_optimised_for_inference_it_finds_the_same(model_cfg):
     torch.manual_seed(0)
-    model = build(model_cfg)
+    # In float64: with random weights a rounding of float32 may grow beyond any limit.
+    model = build(model_cfg).double()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     model.eval()
-    image, meta = torch.rand(3, 96, 160), dict(ori_shape=(96, 160))
+    image, meta = torch.rand(3, 96, 160).double(), dict(ori_shape=(96, 160))
     expected = model.predict_frame(image, meta)[:20]
-    assert model.optimize_for_inference() is model
+    assert model.optimize_for_inference(torch.float64) is model
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
     found = model.predict_frame(image, meta)[:20]
-    for key, tolerance in (("bboxes", 0.05), ("scores", 1e-3), ("embeddings", 1e-3)):
-        assert torch.allclose(found[key], expected[key], atol=tolerance), key
+    for key in ("bboxes", "scores", "embeddings"):
+        assert torch.allclose(found[key], expected[key], atol=1e-5), key
     with pytest.raises(RuntimeError, match="build the model again"):
         model.train()
 
