@@ -121,13 +121,14 @@ def _assert_maps_equal(model: torch.nn.Module, numbers: dict[str, np.ndarray]) -
         assert maps[name].shape == expected.shape
         if (maps[name] - expected).abs().max() < 1e-4 * expected.abs().max():
             continue
-        # The golden itself is off by up to 2e-3 from what double precision gives. Where
-        # another processor or number of threads sums up differently, nobody can be
-        # closer to it than that, only as close to the truth.
+        # Another processor or number of threads sums up differently. Double precision
+        # does not: there the golden's own rounding is all that is left, at most 2e-3.
+        # In single precision one is as close to that as the golden, within a factor.
         given_error, golden_error = (
             (array - exact[name]).abs().max() for array in (maps[name], expected)
         )
-        assert given_error < 1.5 * golden_error
+        assert golden_error < 2.5e-3 * expected.abs().max()
+        assert given_error < 4 * golden_error
 
 
 @pytest.fixture
