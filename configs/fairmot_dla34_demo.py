@@ -32,16 +32,8 @@ train_pipeline = [
     dict(type="mmdet.RandomFlip", prob=0.5),
     dict(type="PackTrackTrainInputs"),
 ]
-test_pipeline = [
-    dict(
-        type="TransformBroadcaster",
-        transforms=[
-            dict(type="CheckedLoadImageFromFile"),
-            dict(type="Letterbox", size=input_size),
-        ],
-    ),
-    {{_base_.pack_frames}},
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[0].transforms[1].size = input_size
 train_dataloader = dict(
     batch_size=1,
     num_workers=1,

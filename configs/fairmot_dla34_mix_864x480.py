@@ -2,18 +2,9 @@
 _base_ = "fairmot_dla34_mix.py"
 
 input_size = (864, 480)
-letterbox = dict(type="Letterbox", size=input_size)
-train_pipeline = [
-    *_base_.train_pipeline[:2],
-    letterbox,
-    *_base_.train_pipeline[3:],
-]
-test_pipeline = [
-    dict(
-        type="TransformBroadcaster",
-        transforms=[dict(type="CheckedLoadImageFromFile"), letterbox],
-    ),
-    {{_base_.pack_frames}},
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].size = input_size
+test_pipeline = _base_.test_pipeline
+test_pipeline[0].transforms[1].size = input_size
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.datasets.synthetic import make_sequence
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -133,19 +135,7 @@ def _assert_maps_equal(model: torch.nn.Module, numbers: dict[str, np.ndarray]) -
 
 @pytest.fixture
 def model_cfg() -> dict:
-    """FairMOT with DLA-34, as in the configs."""
-    return dict(
-        type="FairMOT",
-        data_preprocessor=dict(
-            type="mmdet.TrackDataPreprocessor",
-            bgr_to_rgb=True,
-            mean=[0.0, 0.0, 0.0],
-            std=[255.0, 255.0, 255.0],
-            use_det_processor=True,
-        ),
-        backbone=dict(type="DLANet"),
-        neck=dict(type="DLANeck"),
-        bbox_head=dict(type="FairMOTHead", in_channels=64),
-        reid_head=dict(type="EmbeddingHead", in_channels=64),
-        tracker=dict(type="JDETracker"),
-    )
+    """FairMOT with DLA-34 as in the configs, with the defaults of its parts."""
+    cfg = Config.fromfile(CONFIGS / "_base_" / "fairmot_dla34.py").model.to_dict()
+    cfg["reid_head"].pop("num_ids")
+    return cfg | dict(tracker=dict(type="JDETracker"))

@@ -30,7 +30,7 @@ _OPTIONS = dict(
 
 
 @numba.njit(**_OPTIONS)
-def _locate(offset, at, stride, grid_y, grid_x, hw, index, weight, fraction):
+def _neighbours(offset, at, stride, grid_y, grid_x, map_shape, place, weight, fraction):
     """Find the four neighbours of the samples of one kernel point in a row of cells.
 
     A loop of its own, without branches, so that it works on many samples at a time.
@@ -41,13 +41,14 @@ def _locate(offset, at, stride, grid_y, grid_x, hw, index, weight, fraction):
         stride (int): How much further on its dx start.
         grid_y (float): Undeformed vertical position.
         grid_x (np.ndarray): (length,) undeformed horizontal positions.
-        hw (tuple[int, int]): Height and width of the map.
-        index (np.ndarray): (4, length), filled with the neighbours' flat cells: upper
-            left, upper right, lower left, lower right.
+        map_shape (tuple[int, ...]): Height, width and channels of the map, and the
+            flat number of the first of them that is read.
+        place (np.ndarray): (4, length), filled with where the neighbours start in the
+            flat map: upper left, upper right, lower left, lower right.
         weight (np.ndarray): (4, length), filled with their bilinear weights, 0 outside.
         fraction (np.ndarray): (2, length), filled with the position within the cell.
     """
-    height, width = hw
+    height, width, channels, start = map_shape
     at_y, at_x = np.uint64(at), np.uint64(at + stride)
     for i in range(np.uint64(len(grid_x))):
         # Whatever lies further out samples zero as well.
@@ -63,10 +64,10 @@ def _locate(offset, at, stride, grid_y, grid_x, hw, index, weight, fraction):
         upper, lower = max(row, 0), min(row + 1, height - 1)
         first, second = max(column, 0), min(column + 1, width - 1)
         upper, first = min(upper, height - 1), min(first, width - 1)
-        index[0, i] = upper * width + first
-        index[1, i] = upper * width + second
-        index[2, i] = lower * width + first
-        index[3, i] = lower * width + second
+        place[0, i] = (upper * width + first) * channels + start
+        place[1, i] = (upper * width + second) * channels + start
+        place[2, i] = (lower * width + first) * channels + start
+        place[3, i] = (lower * width + second) * channels + start
         weight[0, i] = over * before
         weight[1, i] = over * behind
         weight[2, i] = low * before
@@ -75,53 +76,89 @@ def _locate(offset, at, stride, grid_y, grid_x, hw, index, weight, fraction):
 
 
 @numba.njit(**_OPTIONS)
-def _sample(part, parts, rows, offset, mask, grid_y, grid_x, start, stop, columns):
-    """One of several shares of :func:`sample`: some of the cells."""
+def _locate(inputs, offset, cell, length, point, first, place, weight, fraction):
+    """Locate the samples of one kernel point for some cells of one row.
+
+    Args:
+        inputs (tuple[np.ndarray, ...]): ``rows, offset, mask, grid_y, grid_x``.
+        offset (np.ndarray): Of those, flat.
+        cell (int): The first cell.
+        length (int): How many, all in its row.
+        point (int): The kernel point, counted over all groups.
+        first (int): First channel to read of the group's.
+        place (np.ndarray): Filled in as by :func:`_neighbours`, like those after it.
+        weight (np.ndarray): See there.
+        fraction (np.ndarray): See there.
+
+    Returns:
+        tuple[int, ...]: Where the cells' mask and dy start in the flat ``mask`` and
+        ``offset``, and the first channel to read in all.
+    """
+    rows, _, mask, grid_y, grid_x = inputs
     _, height, width, channels = rows.shape
-    points, (out_h, out_w) = grid_y.shape[1], mask.shape[2:]
-    groups = mask.shape[1] // points
-    size = np.uint64(channels // groups)
-    index = np.empty((4, out_w), np.uint64)
-    weight = np.empty((4, out_w), rows.dtype)
-    fraction = np.empty((2, out_w), rows.dtype)
-    # Flat arrays and unsigned numbers: slices and the check for negative indices would
-    # take longer than the sampling itself.
+    _, planes, out_h, out_w = mask.shape
+    points, area = grid_y.shape[1], out_h * out_w
+    n, oy, ox = cell // area, cell // out_w % out_h, cell % out_w
+    g, k = point // points, point % points
+    plane, in_plane = n * planes + point, oy * out_w + ox
+    at_mask, at_offset = plane * area + in_plane, 2 * plane * area + in_plane
+    channel = g * (channels // (planes // points)) + first
+    start = n * height * width * channels + channel
+    _neighbours(
+        offset,
+        at_offset,
+        area,
+        grid_y[oy, k],
+        grid_x[ox : ox + length, k],
+        (height, width, channels, start),
+        place,
+        weight,
+        fraction,
+    )
+    return at_mask, at_offset, channel
+
+
+@numba.njit(**_OPTIONS)
+def _room(inputs):
+    """What :func:`_locate` fills in for the cells of a row."""
+    rows, mask = inputs[0], inputs[2]
+    length = mask.shape[3]
+    return (
+        np.empty((4, length), np.uint64),
+        np.empty((4, length), rows.dtype),
+        np.empty((2, length), rows.dtype),
+    )
+
+
+# Below, flat arrays and unsigned numbers: slices and the check for negative indices
+# would take longer than the sampling itself.
+
+
+@numba.njit(**_OPTIONS)
+def _sample(part, parts, inputs, start, stop, columns):
+    """One of several shares of :func:`sample`: some of the cells."""
+    rows, offset, mask, grid_y, _ = inputs
+    channels, (planes, _, out_w) = rows.shape[3], mask.shape[1:]
+    points = grid_y.shape[1]
+    size = np.uint64(channels // (planes // points))
+    place, weight, fraction = _room(inputs)
     flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
-    area = out_h * out_w
     out = columns.ravel()
     cell = start + (stop - start) * part // parts
     last = start + (stop - start) * (part + 1) // parts
     while cell < last:
-        n, oy, ox = cell // area, cell // out_w % out_h, cell % out_w
-        length = min(out_w - ox, last - cell)
-        for point in range(groups * points):
-            g, k = point // points, point % points
-            plane, in_plane = n * groups * points + point, oy * out_w + ox
-            offset_at = 2 * plane * area + in_plane
-            _locate(
-                flat_offset,
-                offset_at,
-                area,
-                grid_y[oy, k],
-                grid_x[ox : ox + length, k],
-                (height, width),
-                index,
-                weight,
-                fraction,
+        length = min(out_w - cell % out_w, last - cell)
+        for point in range(planes):
+            at_mask, _, channel = _locate(
+                inputs, flat_offset, cell, length, point, 0, place, weight, fraction
             )
-            at_mask = np.uint64(plane * area + in_plane)
-            base = np.uint64(n * height * width)
-            shift = np.uint64(g) * size
+            row = (cell - start) * points + point % points
+            to, at_mask = np.uint64(row * channels + channel), np.uint64(at_mask)
             for i in range(np.uint64(length)):
-                a = (base + index[0, i]) * np.uint64(channels) + shift
-                b = (base + index[1, i]) * np.uint64(channels) + shift
-                c = (base + index[2, i]) * np.uint64(channels) + shift
-                d = (base + index[3, i]) * np.uint64(channels) + shift
+                a, b, c, d = place[0, i], place[1, i], place[2, i], place[3, i]
                 factor = flat_mask[at_mask + i]
                 w0, w1 = weight[0, i] * factor, weight[1, i] * factor
                 w2, w3 = weight[2, i] * factor, weight[3, i] * factor
-                to = np.uint64(((cell - start) * points + k) * channels) + shift
-                to += i * np.uint64(points * channels)
                 for j in range(size):
                     out[to + j] = (
                         w0 * flat[a + j]
@@ -129,77 +166,47 @@ def _sample(part, parts, rows, offset, mask, grid_y, grid_x, start, stop, column
                         + w2 * flat[c + j]
                         + w3 * flat[d + j]
                     )
+                to += np.uint64(points * channels)
         cell += length
 
 
 @numba.njit(**_OPTIONS)
 def _sample_backward(
-    part,
-    parts,
-    rows,
-    offset,
-    mask,
-    grid_y,
-    grid_x,
-    start,
-    stop,
-    columns,
-    grad_rows,
-    grad_offset,
-    grad_mask,
+    part, parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
 ):
     """One of several shares of :func:`sample_backward`: some of the channels.
 
     No two shares add to the same numbers of ``grad_rows``.
     """
+    rows, offset, mask, grid_y, grid_x = inputs
     _, height, width, channels = rows.shape
-    points, (out_h, out_w) = grid_y.shape[1], mask.shape[2:]
-    groups = mask.shape[1] // points
-    size = channels // groups
+    planes, out_h, out_w = mask.shape[1:]
+    points = grid_y.shape[1]
+    size = channels // (planes // points)
     first = size * part // parts
     count = np.uint64(size * (part + 1) // parts - first)
-    index = np.empty((4, out_w), np.uint64)
-    weight = np.empty((4, out_w), rows.dtype)
-    fraction = np.empty((2, out_w), rows.dtype)
-    # Flat arrays and unsigned numbers: slices and the check for negative indices would
-    # take longer than the sampling itself.
+    place, weight, fraction = _room(inputs)
     flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
-    area = out_h * out_w
     column, grad = columns.ravel(), grad_rows.ravel()
     to_offset, to_mask = grad_offset[part].ravel(), grad_mask[part].ravel()
     cell = start
     while cell < stop:
-        n, oy, ox = cell // area, cell // out_w % out_h, cell % out_w
+        oy, ox = cell // out_w % out_h, cell % out_w
         length = min(out_w - ox, stop - cell)
-        for point in range(groups * points):
-            g, k = point // points, point % points
-            plane, in_plane = n * groups * points + point, oy * out_w + ox
-            offset_at = 2 * plane * area + in_plane
-            _locate(
-                flat_offset,
-                offset_at,
-                area,
-                grid_y[oy, k],
-                grid_x[ox : ox + length, k],
-                (height, width),
-                index,
-                weight,
-                fraction,
+        for point in range(planes):
+            at_mask, at_offset, channel = _locate(
+                inputs, flat_offset, cell, length, point, first, place, weight, fraction
             )
-            at_mask = np.uint64(plane * area + in_plane)
-            base = np.uint64(n * height * width)
-            shift = np.uint64(g * size + first)
-            at_y, at_x = np.uint64(offset_at), np.uint64(offset_at + area)
+            k = point % points
+            row = (cell - start) * points + k
+            to, at_mask = np.uint64(row * channels + channel), np.uint64(at_mask)
+            at_y = np.uint64(at_offset)
+            at_x = np.uint64(at_offset + out_h * out_w)
             for i in range(np.uint64(length)):
-                a = (base + index[0, i]) * np.uint64(channels) + shift
-                b = (base + index[1, i]) * np.uint64(channels) + shift
-                c = (base + index[2, i]) * np.uint64(channels) + shift
-                d = (base + index[3, i]) * np.uint64(channels) + shift
+                a, b, c, d = place[0, i], place[1, i], place[2, i], place[3, i]
                 factor = flat_mask[at_mask + i]
                 w0, w1, w2, w3 = weight[0, i], weight[1, i], weight[2, i], weight[3, i]
                 m0, m1, m2, m3 = w0 * factor, w1 * factor, w2 * factor, w3 * factor
-                to = np.uint64(((cell - start) * points + k) * channels) + shift
-                to += i * np.uint64(points * channels)
                 # The dot products of the gradient with each neighbour are all that
                 # the position and the factor need.
                 d0 = d1 = d2 = d3 = factor * 0
@@ -240,47 +247,23 @@ def _sample_backward(
                 to_offset[at_x + i] = factor * (
                     (1 - under) * (d1 - d0) + under * (d3 - d2)
                 )
+                to += np.uint64(points * channels)
         cell += length
 
 
 @numba.njit(parallel=True, **_OPTIONS)
-def _sample_in_parallel(
-    parts, rows, offset, mask, grid_y, grid_x, start, stop, columns
-):
+def _sample_in_parallel(parts, inputs, start, stop, columns):
     for part in numba.prange(parts):
-        _sample(part, parts, rows, offset, mask, grid_y, grid_x, start, stop, columns)
+        _sample(part, parts, inputs, start, stop, columns)
 
 
 @numba.njit(parallel=True, **_OPTIONS)
 def _sample_backward_in_parallel(
-    parts,
-    rows,
-    offset,
-    mask,
-    grid_y,
-    grid_x,
-    start,
-    stop,
-    columns,
-    grad_rows,
-    grad_offset,
-    grad_mask,
+    parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
 ):
     for part in numba.prange(parts):
         _sample_backward(
-            part,
-            parts,
-            rows,
-            offset,
-            mask,
-            grid_y,
-            grid_x,
-            start,
-            stop,
-            columns,
-            grad_rows,
-            grad_offset,
-            grad_mask,
+            part, parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
         )
 
 
@@ -296,8 +279,8 @@ def sample(threads: int, *arguments) -> None:
 
     Args:
         threads (int): Threads that may share the work.
-        *arguments: ``rows, offset, mask, grid_y, grid_x, start, stop, columns`` (see
-            the top of this file); ``columns`` is filled in.
+        *arguments: ``(rows, offset, mask, grid_y, grid_x), start, stop, columns``
+            (see the top of this file); ``columns`` is filled in.
     """
     _share_out(_sample, _sample_in_parallel, threads, arguments)
 

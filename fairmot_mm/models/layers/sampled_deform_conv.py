@@ -45,7 +45,7 @@ class Samples:
         self.offset, self.mask = (t.to(precise).contiguous() for t in (offset, mask))
         kernel = np.indices(kernel_size).reshape(2, -1)
         # Positions are rounded to the precision of the offsets, as torchvision's are.
-        self.grids = [
+        grids = [
             deform_sampling.grid(
                 mask.shape[2 + axis],
                 kernel[axis] * dilation[axis],
@@ -58,7 +58,8 @@ class Samples:
         self.cells = mask.shape[0] * mask.shape[2] * mask.shape[3]
         row_bytes = self.points * self.rows.shape[-1] * self.rows.element_size()
         self.chunk = min(self.cells, max(CHUNK_CELLS, CHUNK_BYTES // row_bytes))
-        self.given = [t.numpy() for t in (self.rows, self.offset, self.mask)]
+        given = [t.numpy() for t in (self.rows, self.offset, self.mask)]
+        self.inputs = (*given, *grids)
 
     def chunks(self) -> list[tuple[int, int]]:
         """First and last (exclusive) output cell of each chunk."""
@@ -72,12 +73,7 @@ class Samples:
     def sample(self, start: int, stop: int, columns: Tensor) -> Tensor:
         """Samples (M, K, C) of a chunk, made in ``columns``."""
         deform_sampling.sample(
-            torch.get_num_threads(),
-            *self.given,
-            *self.grids,
-            start,
-            stop,
-            columns.numpy(),
+            torch.get_num_threads(), self.inputs, start, stop, columns.numpy()
         )
         return columns[: stop - start].to(self.dtype)
 
@@ -93,7 +89,7 @@ class Samples:
         """Gradients of a chunk's samples, which take their gradients' place."""
         arrays = [t.numpy() for t in (columns, grad_rows, grad_offset, grad_mask)]
         deform_sampling.sample_backward(
-            len(grad_mask), *self.given, *self.grids, start, stop, *arrays
+            len(grad_mask), self.inputs, start, stop, *arrays
         )
 
 

@@ -11,29 +11,20 @@ from mmengine.structures import InstanceData
 from mmtrack.models.motion import KalmanFilter
 from mmtrack.models.trackers import ByteTracker, SORTTracker
 from mmtrack.structures import TrackDataSample
+from networks import RESNET18
 
 from fairmot_mm.models import FairMOT, JDETracker
 from fairmot_mm.registry import MODELS
 
-NETWORK = dict(
-    backbone=dict(type="mmdet.ResNet", depth=18, out_indices=(3,)),
-    neck=dict(
-        type="mmdet.CTResNetNeck",
-        in_channels=512,
-        num_deconv_filters=(256, 128, 64),
-        num_deconv_kernels=(4, 4, 4),
-        use_dcn=False,
-    ),
-)
 FAIRMOT = dict(
-    **NETWORK,
+    **RESNET18,
     bbox_head=dict(type="fairmot_mm.FairMOTHead", in_channels=64),
     reid_head=dict(type="fairmot_mm.EmbeddingHead", in_channels=64),
 )
 DETECTOR = dict(
     _scope_="mmdet",
     type="CenterNet",
-    **NETWORK,
+    **RESNET18,
     bbox_head=dict(
         type="CenterNetHead", num_classes=1, in_channels=64, feat_channels=64
     ),

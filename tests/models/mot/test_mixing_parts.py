@@ -6,6 +6,7 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData
+from networks import RESNET18
 
 from fairmot_mm.models import JDETracker
 from fairmot_mm.registry import MODELS
@@ -55,14 +56,7 @@ def test_heads_and_tracker_on_a_resnet(scope):
     cfg = dict(
         type="fairmot_mm.FairMOT",
         data_preprocessor=PREPROCESSOR,
-        backbone=dict(type="mmdet.ResNet", depth=18, out_indices=(3,)),
-        neck=dict(
-            type="mmdet.CTResNetNeck",
-            in_channels=512,
-            num_deconv_filters=(256, 128, 64),
-            num_deconv_kernels=(4, 4, 4),
-            use_dcn=False,
-        ),
+        **RESNET18,
         bbox_head=dict(type="fairmot_mm.FairMOTHead", in_channels=64),
         reid_head=dict(type="fairmot_mm.EmbeddingHead", in_channels=64, num_ids=4),
         tracker=dict(type="fairmot_mm.JDETracker", obj_score_thr=0.05),
@@ -109,14 +103,7 @@ def test_our_tracker_fed_by_another_detector():
         data_preprocessor=PREPROCESSOR,
         detector=dict(
             type="mmdet.CenterNet",
-            backbone=dict(type="mmdet.ResNet", depth=18, out_indices=(3,)),
-            neck=dict(
-                type="mmdet.CTResNetNeck",
-                in_channels=512,
-                num_deconv_filters=(256, 128, 64),
-                num_deconv_kernels=(4, 4, 4),
-                use_dcn=False,
-            ),
+            **RESNET18,
             bbox_head=dict(
                 type="mmdet.CenterNetHead",
                 num_classes=1,

@@ -1,0 +1,13 @@
+"""Networks of the toolbox that tests of several folders put our parts on."""
+
+# To one map of 64 channels at stride 4.
+RESNET18 = dict(
+    backbone=dict(type="mmdet.ResNet", depth=18, out_indices=(3,)),
+    neck=dict(
+        type="mmdet.CTResNetNeck",
+        in_channels=512,
+        num_deconv_filters=(256, 128, 64),
+        num_deconv_kernels=(4, 4, 4),
+        use_dcn=False,
+    ),
+)
