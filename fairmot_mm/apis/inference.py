@@ -1,7 +1,6 @@
 import copy
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmdet.apis.inference import build_test_pipeline
@@ -13,6 +12,7 @@ from torch import nn
 
 from fairmot_mm.registry import MODELS
 from fairmot_mm.utils import load_for_tracking
+from fairmot_mm.utils.image import read_image
 
 
 def init_model(
@@ -82,9 +82,7 @@ def inference_mot(
         ValueError: If the frame is no BGR image of bytes.
     """
     if isinstance(frame, str | Path):
-        path, frame = frame, cv2.imread(str(frame))
-        if frame is None:
-            raise OSError(f"unreadable image {path}")
+        frame = read_image(frame)
     return track_frame(model, prepare_frame(model, frame, frame_id, frame_rate))
 
 

@@ -1,3 +1,4 @@
+import math
 import queue
 import threading
 from collections import deque
@@ -10,11 +11,19 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from mmdet.structures import TrackDataSample
-from mmengine.structures import InstanceData
 from torch import nn
 
-from fairmot_mm.datasets.mot_folder import RESULT_LINE
-from fairmot_mm.visualization.track_drawer import TrackDrawer, VideoWriter
+from fairmot_mm.datasets.mot_folder import (
+    CLASS_RESULT_LINE,
+    RESULT_LINE,
+    result_rows,
+)
+from fairmot_mm.utils.image import read_image
+from fairmot_mm.visualization.track_drawer import (
+    DEFAULT_FRAME_RATE,
+    TrackDrawer,
+    VideoWriter,
+)
 
 from .inference import prepare_frame, track_frame
 
@@ -22,7 +31,6 @@ Item = TypeVar("Item")
 
 # Frames that may wait between reading, tracking and writing.
 WAITING = 4
-DEFAULT_FRAME_RATE = 30.0
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -43,7 +51,8 @@ def track_video(
         source (str | Path | int): Video file or stream, number of a camera, or folder
             of images, whose order is that of their names.
         results_file (str | Path | None): Where the tracks go, a line per box in
-            MOTChallenge's format, written frame by frame.
+            MOTChallenge's format, written frame by frame. Where the model has more
+            than one class, the eighth column is the class, from 1.
         drawing_file (str | Path | None): Where the video with the tracks goes.
         on_frame (Callable[[int, TrackDataSample], None] | None): Called after each
             frame with its number, from 0, and its tracks.
@@ -57,6 +66,8 @@ def track_video(
     """
     frame_rate, frames = _open(source)
     drawer, count = TrackDrawer(), 0
+    num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
+    class_names = [f"class {number + 1}" for number in range(num_classes)]
 
     def prepare() -> Iterator[tuple[np.ndarray, dict]]:
         for number, frame in enumerate(frames):
@@ -73,13 +84,21 @@ def track_video(
         pending: deque = deque()
 
         def write(number: int, frame: np.ndarray, tracks: TrackDataSample) -> None:
-            found = tracks.pred_track_instances.cpu().numpy()
+            found = tracks.pred_track_instances.cpu()
             if results is not None:
-                np.savetxt(results, _rows(number, found), fmt=RESULT_LINE)
+                rows, line = result_rows(number + 1, found), RESULT_LINE
+                if num_classes > 1:
+                    rows = np.column_stack((rows, found.labels.numpy() + 1))
+                    line = CLASS_RESULT_LINE
+                np.savetxt(results, rows[np.argsort(rows[:, 1])], fmt=line)
                 results.flush()
             if writer is not None:
                 drawing = drawer.draw(
-                    frame, found.bboxes, found.instances_id, labels=found.labels
+                    frame,
+                    found.bboxes,
+                    found.instances_id,
+                    labels=found.labels,
+                    class_names=class_names,
                 )
                 writer.write(drawing)
 
@@ -146,36 +165,23 @@ def read_ahead(items: Iterable[Item], size: int) -> Iterator[Item]:
         thread.join()
 
 
-def _rows(number: int, tracks: InstanceData) -> np.ndarray:
-    """Rows (N, 7) of a result file, by identity; frames count from 1 there."""
-    boxes = tracks.bboxes
-    order = np.argsort(tracks.instances_id)
-    rows = np.column_stack(
-        (
-            np.full(len(boxes), number + 1),
-            tracks.instances_id,
-            boxes[:, :2],
-            boxes[:, 2:] - boxes[:, :2],
-            tracks.scores,
-        )
-    )
-    return rows[order]
-
-
 def _open(source: str | Path | int) -> tuple[float, Iterator[np.ndarray]]:
     """Frame rate and frames of a source."""
     if not isinstance(source, int) and Path(source).is_dir():
         paths = sorted(p for p in Path(source).iterdir() if p.suffix.lower() in IMAGES)
         if not paths:
             raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
-        return DEFAULT_FRAME_RATE, map(_read_image, paths)
+        return DEFAULT_FRAME_RATE, map(read_image, paths)
     capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     if not capture.isOpened():
         raise OSError(
             f"unreadable video {source}: give a video file or stream, the number of a "
             "camera, or a folder of images"
         )
-    return capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FRAME_RATE, _frames(capture)
+    frame_rate = capture.get(cv2.CAP_PROP_FPS)
+    if not 0 < frame_rate < math.inf:  # 0, -1 or NaN by who does not know it
+        frame_rate = DEFAULT_FRAME_RATE
+    return frame_rate, _frames(capture)
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
@@ -187,10 +193,3 @@ def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
             yield frame
     finally:
         capture.release()
-
-
-def _read_image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise OSError(f"unreadable image {path}")
-    return image

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+from mmengine.structures import InstanceData
 
 from .tables import check_keys, read_table
 
@@ -258,6 +259,31 @@ def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
 
 # Frame, identity, x, y, w, h, score.
 RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1"
+# The same and the class, from 1, where VisDrone's results have it.
+CLASS_RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1"
+
+
+def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
+    """Rows of a result file from the tracks of one frame.
+
+    Args:
+        frame_number: Number of the frame, from 1.
+        tracks: ``bboxes`` (N, 4) xyxy in pixels, ``scores`` and ``instances_id``.
+
+    Returns:
+        (N, 7): frame, identity, x, y, w, h, score.
+    """
+    tracks = tracks.numpy()
+    boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
+    return np.column_stack(
+        (
+            np.full(len(boxes), frame_number),
+            tracks.instances_id,
+            boxes[:, :2],
+            boxes[:, 2:] - boxes[:, :2],
+            tracks.scores,
+        )
+    )
 
 
 def write_results(path: str | Path, rows: np.ndarray) -> None:

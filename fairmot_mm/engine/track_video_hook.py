@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from fairmot_mm.registry import HOOKS
-from fairmot_mm.visualization.track_drawer import TrackDrawer, VideoWriter
-
-DEFAULT_FRAME_RATE = 30.0
+from fairmot_mm.utils.image import read_image
+from fairmot_mm.visualization.track_drawer import (
+    DEFAULT_FRAME_RATE,
+    TrackDrawer,
+    VideoWriter,
+)
 
 
 @HOOKS.register_module()
@@ -92,7 +94,7 @@ class TrackVideoHook(Hook):
             self._begin_sequence(sequence, sample.get("frame_rate"))
         tracks = sample.pred_track_instances
         drawing = self._drawer.draw(
-            _read_image(path),
+            read_image(path),
             tracks.bboxes,
             tracks.instances_id,
             labels=tracks.labels,
@@ -118,10 +120,3 @@ class TrackVideoHook(Hook):
             self._writer.close()
             self._finished.append(self._writer.path)
         self._sequence = self._writer = None
-
-
-def _read_image(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise OSError(f"cannot read the image {path}: it is missing or broken")
-    return image

@@ -19,6 +19,7 @@ from fairmot_mm.datasets.mot_folder import (
     MOTSequence,
     check_unique_names,
     read_sequence,
+    result_rows,
     write_results,
 )
 from fairmot_mm.registry import METRICS
@@ -116,12 +117,15 @@ class MOTMetric(BaseMetric):
         """
         for data_sample in data_samples:
             for frame in data_sample["video_data_samples"]:
+                tracks = frame.pred_track_instances
+                if self.label is not None:
+                    tracks = tracks[tracks.labels == self.label]
                 self.results.append(
                     _Frame(
                         root=str(frame.sequence_root),
                         frame_range=tuple(frame.frame_range),
                         number=int(frame.frame_number),
-                        rows=_result_rows(frame, self.label),
+                        rows=result_rows(frame.frame_number, tracks),
                     )
                 )
 
@@ -196,23 +200,6 @@ class MOTMetric(BaseMetric):
             # As floats: the runner's JSON loses whole numbers on their way through it.
             combined |= {prefix + key: float(x) for key, x in figures[COMBINED].items()}
         return combined
-
-
-def _result_rows(frame: Any, label: int | None) -> np.ndarray:
-    """Tracks of a ``DetDataSample`` as (N, 7): frame, id, x, y, w, h, score."""
-    tracks = frame.pred_track_instances
-    if label is not None:
-        tracks = tracks[tracks.labels == label]
-    boxes = tracks.bboxes.cpu().numpy().astype(np.float64).reshape(-1, 4)
-    return np.column_stack(
-        (
-            np.full(len(boxes), frame.frame_number),
-            tracks.instances_id.cpu().numpy(),
-            boxes[:, :2],
-            boxes[:, 2:] - boxes[:, :2],
-            tracks.scores.cpu().numpy(),
-        )
-    )
 
 
 def _join_frames(frames: Iterable[_Frame]) -> dict[_Video, np.ndarray]:

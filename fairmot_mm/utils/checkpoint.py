@@ -64,9 +64,8 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> dict:
         # PyTorch's own message advises to load whatever it is.
         told = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it refers to {told[1]}" if told else type(error).__name__
-        raise ValueError(
-            f"no checkpoint of tensors and plain values ({reason})"
-        ) from error
+        kind = "" if trusted else " of tensors and plain values"
+        raise ValueError(f"no checkpoint{kind} ({reason})") from error
 
 
 def load_for_tracking(model: nn.Module, path: str | Path) -> None:
@@ -81,25 +80,18 @@ def load_for_tracking(model: nn.Module, path: str | Path) -> None:
         ValueError: If it is no checkpoint or does not fit; names the first tensors
             that are at fault.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        # Checkpoints of the runner hold more than tensors, its log among it: those are
+        # The runner's checkpoints hold more than tensors, its log among it: they are
         # read as MMEngine reads them, and like any pickle only from whom one trusts.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
-        try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-        except Exception as error:
-            raise ValueError(f"{path} is no checkpoint: {error}") from error
+        state = unwrap_checkpoint(read_checkpoint(path, trusted=True))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     own = model.state_dict()
     try:
-        state = unwrap_checkpoint(checkpoint)
         model.load_state_dict(state, strict=True)
-    except (ValueError, RuntimeError) as error:
-        if isinstance(error, ValueError):
-            raise ValueError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except RuntimeError as error:
         wrong = [
             f"{key} ({_shape(state.get(key))} in the file, {_shape(own.get(key))} in "
             "the model)"

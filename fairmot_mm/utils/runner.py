@@ -1,11 +1,12 @@
 """What the tools have to arrange before MMEngine's runner takes over."""
 
 import ctypes
+import math
 import sys
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
@@ -37,9 +38,17 @@ def prepare_cpu_processes(cfg: Config) -> None:
         )
     if not dist.is_initialized():
         dist.init_process_group(backend="gloo")
-    cfg.model_wrapper_cfg = dict(
-        type="mmengine.MMDistributedDataParallel", device_ids=None
+    wrapper = dict(
+        type="mmengine.MMDistributedDataParallel",
+        # As MMEngine wraps by itself.
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get("find_unused_parameters", False),
     )
+    cfg.model_wrapper_cfg = {
+        **wrapper,
+        **(cfg.get("model_wrapper_cfg") or {}),
+        "device_ids": None,
+    }
 
 
 def keep_freed_memory() -> None:
@@ -68,9 +77,13 @@ def build_training_runner(cfg: Config) -> Runner:
 
     Returns:
         Runner: Ready to train.
+
+    Raises:
+        ValueError: If there is not a single batch in the data.
     """
     dataset = fit_to_training_data(cfg)
     runner = Runner.from_cfg(cfg)
+    check_batches(len(dataset), cfg.train_dataloader)
     # The runner would read everything once more.
     runner._train_dataloader["dataset"] = dataset
     source = _source_of_identities(dataset)
@@ -93,17 +106,9 @@ def fit_to_training_data(cfg: Config) -> Dataset:
 
     Raises:
         AttributeError: If the dataset does not know its identities.
-        ValueError: If there is not a single batch in the data.
     """
     init_default_scope(cfg.get("default_scope", "fairmot_mm"))
-    loader = cfg.train_dataloader
-    dataset = DATASETS.build(loader.dataset)
-    batch = loader.batch_size * get_world_size()
-    if loader.get("drop_last") and len(dataset) < batch:
-        raise ValueError(
-            f"{len(dataset)} training images make no batch of {batch}: lower "
-            "train_dataloader.batch_size or set train_dataloader.drop_last=False"
-        )
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
     reid_head = cfg.model.get("reid_head", {})
     if reid_head.get("num_ids") != "auto":
         return dataset
@@ -118,6 +123,27 @@ def fit_to_training_data(cfg: Config) -> Dataset:
     reid_head["num_ids"] = num_ids
     print_log(f"model.reid_head.num_ids: {num_ids}", logger="current")
     return dataset
+
+
+def check_batches(num_images: int, loader: ConfigDict) -> None:
+    """Make sure that every process gets a batch; to be called once they are joined.
+
+    Args:
+        num_images (int): Length of the training data.
+        loader (ConfigDict): ``train_dataloader``.
+
+    Raises:
+        ValueError: If there is not a single one.
+    """
+    processes = get_world_size()
+    # The sampler fills up the shares, so that they are equally long.
+    share = math.ceil(num_images / processes)
+    if loader.get("drop_last") and share < loader.batch_size:
+        raise ValueError(
+            f"{num_images} training images for {processes} processes make no batch of "
+            f"{loader.batch_size}: lower train_dataloader.batch_size or set "
+            "train_dataloader.drop_last=False"
+        )
 
 
 def _source_of_identities(dataset: Dataset) -> Dataset:

@@ -16,6 +16,8 @@ import torch
 Colour = tuple[int, int, int]  # BGR
 ArrayLike = np.ndarray | torch.Tensor | Sequence
 
+# Of what does not say its own.
+DEFAULT_FRAME_RATE = 30.0
 _GOLDEN_RATIO = 0.618033988749895
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)

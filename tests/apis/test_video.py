@@ -70,6 +70,45 @@ def test_a_video_file_is_read_to_its_end(model, images, tmp_path):
     assert model.tracker.max_frames_lost == 15
 
 
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_camera_that_does_not_know_its_frame_rate(
+    model, images, tmp_path, monkeypatch, rate
+):
+    class Camera:
+        frames = [cv2.imread(str(path)) for path in images[:2]]  # noqa: RUF012
+
+        def __init__(self, source):
+            self.left = list(self.frames)
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, _):
+            return rate
+
+        def read(self):
+            return (True, self.left.pop(0)) if self.left else (False, None)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("cv2.VideoCapture", Camera)
+    assert track_video(model, 0, tmp_path / "tracks.txt", tmp_path / "t.mp4") == 2
+    assert model.tracker.max_frames_lost == 30
+
+
+def test_several_classes_are_told_apart(images, tmp_path):
+    base = Path(__file__).parents[2] / "configs/fairmot_dla34_overfit.py"
+    path = tmp_path / "small.py"
+    path.write_text(CONFIG.format(base=str(base)))
+    options = {"model.bbox_head.num_classes": 3}
+    model = init_model(path, device="cpu", cfg_options=options)
+    track_video(model, images[0].parent, tmp_path / "t.txt", tmp_path / "t.mp4")
+    rows = np.loadtxt(tmp_path / "t.txt", delimiter=",")
+    assert set(rows[:, 7]) == {1, 2, 3}
+    assert (rows[:, 8:] == -1).all()
+
+
 def test_wrong_sources_are_named(model, tmp_path):
     with pytest.raises(OSError, match=r"nowhere\.mp4"):
         track_video(model, tmp_path / "nowhere.mp4", tmp_path / "tracks.txt")

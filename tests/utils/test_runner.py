@@ -2,12 +2,13 @@ import copy
 from types import SimpleNamespace
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from fairmot_mm.datasets import MOTFrameDataset
 from fairmot_mm.utils.runner import (
     build_training_runner,
+    check_batches,
     fit_to_training_data,
     prepare_cpu_processes,
 )
@@ -65,13 +66,35 @@ def test_a_dataset_that_does_not_know_is_named(synthetic):
         fit_to_training_data(cfg)
 
 
-def test_data_that_make_no_batch_are_refused(synthetic):
+def test_data_that_make_no_batch_are_refused(monkeypatch):
     # Otherwise a training of no iteration would end in success.
-    cfg = config(synthetic, batch_size=16, drop_last=True)
-    with pytest.raises(ValueError, match=r"15 training images make no batch of 16"):
-        fit_to_training_data(cfg)
-    fit_to_training_data(config(synthetic, batch_size=15, drop_last=True))
-    fit_to_training_data(config(synthetic, batch_size=16, drop_last=False))
+    with pytest.raises(
+        ValueError, match=r"15 training images for 1 processes make no batch of 16"
+    ):
+        check_batches(15, ConfigDict(batch_size=16, drop_last=True))
+    check_batches(15, ConfigDict(batch_size=15, drop_last=True))
+    check_batches(15, ConfigDict(batch_size=16, drop_last=False))
+    # The sampler gives eight images to each of two, some to both.
+    monkeypatch.setattr("fairmot_mm.utils.runner.get_world_size", lambda: 2)
+    check_batches(15, ConfigDict(batch_size=8, drop_last=True))
+    with pytest.raises(ValueError, match=r"for 2 processes make no batch of 9"):
+        check_batches(15, ConfigDict(batch_size=9, drop_last=True))
+
+
+def test_processes_without_gpu_are_wrapped_as_mmengine_does(synthetic, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    cfg = config(synthetic)
+    cfg.launcher = "pytorch"
+    cfg.find_unused_parameters = True
+    prepare_cpu_processes(cfg)
+    wrapper = cfg.model_wrapper_cfg
+    assert wrapper.find_unused_parameters
+    assert not wrapper.broadcast_buffers
+    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", static_graph=True)
+    prepare_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg.static_graph
+    assert cfg.model_wrapper_cfg.device_ids is None
 
 
 def test_one_process_needs_no_preparation(synthetic):

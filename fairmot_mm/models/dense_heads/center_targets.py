@@ -75,8 +75,9 @@ def _draw_gaussians(
     flat = heatmap.view(-1)
     # Objects of like radius share a patch size, so that one giant does not make every
     # small patch as large as its own.
-    for bucket in torch.unique(torch.ceil(torch.log2(radius + 1))).tolist():
-        chosen = torch.ceil(torch.log2(radius + 1)) == bucket
+    buckets = torch.ceil(torch.log2(radius + 1))
+    for bucket in buckets.unique().tolist():
+        chosen = buckets == bucket
         reach = int(radius[chosen].max())
         steps = torch.arange(-reach, reach + 1, device=heatmap.device)
         r, cx, cy = (v[chosen].view(-1, 1, 1) for v in (radius, x, y))

@@ -263,7 +263,8 @@ class FairMOTHead(BaseDenseHead):
     ) -> list[InstanceData]:
         peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
         k = min(self.topk, peaks[0].numel())
-        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks, k=k)
+        # The toolbox counts cells class by class, as a channels-last map does not lie.
+        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks.contiguous(), k=k)
         image = torch.arange(len(heatmap), device=cells.device)
         sides, offset = boxes_at(image[:, None].expand_as(cells), cells)
         sides = sides.float()

@@ -29,6 +29,13 @@ class ConvBranch(nn.Sequential):
         nn.init.zeros_(self[0].bias)
         nn.init.zeros_(self[-1].bias)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the whole map (N, C_out, h, w) from ``x`` (N, C_in, h, w)."""
+        if not torch.is_autocast_enabled(x.device.type):
+            # Optimised for inference, backbone and neck may be of lower precision.
+            x = x.to(self[0].weight.dtype)
+        return super().forward(x)
+
     def at(self, x: Tensor, image: Tensor, cell: Tensor) -> Tensor:
         """Compute the branch at some cells alone.
 
@@ -44,16 +51,18 @@ class ConvBranch(nn.Sequential):
             Tensor: (..., C_out), what the whole map would hold there.
         """
         conv, activation, last = self
-        width = x.shape[-1]
-        # A cell's surroundings in a map with a border of one cell.
-        step = torch.arange(3, device=cell.device)
-        y, x_ = cell // width, cell % width
-        surroundings = F.pad(x, (1, 1, 1, 1))[
+        height, width = x.shape[-2:]
+        step = torch.arange(-1, 2, device=cell.device)
+        rows = ((cell // width)[..., None] + step)[..., :, None]
+        columns = ((cell % width)[..., None] + step)[..., None, :]
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        surroundings = x[
             image[..., None, None],
             :,
-            (y[..., None] + step)[..., :, None],
-            (x_[..., None] + step)[..., None, :],
+            rows.clamp(0, height - 1),
+            columns.clamp(0, width - 1),
         ]
+        surroundings = surroundings.masked_fill(~inside[..., None], 0)
         weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
         surroundings = surroundings.flatten(-3).to(weight.dtype)
         hidden = activation(F.linear(surroundings, weight, conv.bias))

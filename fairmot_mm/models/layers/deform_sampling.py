@@ -271,7 +271,8 @@ def _sample_backward_in_parallel(
 # caller at a time; and GNU OpenMP ends a forked process that uses it again.
 _one_at_a_time = threading.Lock()
 _in_child = threading.Event()
-os.register_at_fork(after_in_child=_in_child.set)
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_in_child.set)
 
 
 def sample(threads: int, *arguments) -> None:

@@ -269,7 +269,7 @@ class FairMOT(BaseMOTModel):
         )
 
 
-def _fill_in_training_parts(model: FairMOT, state_dict: dict, *_) -> None:
+def _fill_in_training_parts(model: FairMOT, state_dict: dict, prefix: str, *_) -> None:
     """Let a checkpoint differ in what only training needs, and in nothing else.
 
     Published weights carry no classifier, one trained on other data does not fit, and
@@ -278,8 +278,8 @@ def _fill_in_training_parts(model: FairMOT, state_dict: dict, *_) -> None:
     Raises:
         ValueError: If not a single tensor of the backbone fits.
     """
-    own = model.state_dict()
-    backbone = [key for key in own if key.startswith("backbone.")]
+    own = model.state_dict(prefix=prefix)
+    backbone = [key for key in own if key.startswith(f"{prefix}backbone.")]
     given = {key: value.shape for key, value in state_dict.items()}
     if backbone and not any(given.get(key) == own[key].shape for key in backbone):
         raise ValueError(
@@ -288,14 +288,14 @@ def _fill_in_training_parts(model: FairMOT, state_dict: dict, *_) -> None:
             f"{', '.join(list(given)[:3])}, ... A checkpoint of the published code is "
             "converted by tools/model_converters/fairmot2mm.py"
         )
-    for prefix in TRAINING_ONLY:
-        expected = {k: v for k, v in own.items() if k.startswith(prefix)}
-        found = {k: v for k, v in given.items() if k.startswith(prefix)}
+    for part in TRAINING_ONLY:
+        expected = {k: v for k, v in own.items() if k.startswith(prefix + part)}
+        found = {k: v for k, v in given.items() if k.startswith(prefix + part)}
         if found == {k: v.shape for k, v in expected.items()}:
             continue
         if found and expected:
             print_log(
-                f"{prefix}* of the checkpoint has other shapes ("
+                f"{part}* of the checkpoint has other shapes ("
                 + ", ".join(str(tuple(shape)) for shape in found.values())
                 + "), the model keeps its own",
                 logger="current",

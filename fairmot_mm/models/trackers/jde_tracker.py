@@ -198,10 +198,7 @@ class JDETracker:
                 embeddings change their length within a video.
         """
         self._frame += 1
-        detections = Detections.select(
-            bboxes, scores, embeddings, labels, self.obj_score_thr
-        )
-        doubtful = self._doubtful(bboxes, scores, labels)
+        detections, doubtful = self._select(bboxes, scores, embeddings, labels)
         if self._tracks is None:
             self._tracks = self._start(detections, np.empty(0, int))
         length = self._tracks.embeddings.shape[1]
@@ -244,14 +241,11 @@ class JDETracker:
         _, free, missing = self._match(
             missing, free, costs, self.iou_cost_limit, detections
         )
-        if doubtful is not None:
-            costs = self._iou_costs(missing, np.arange(len(doubtful)), doubtful)
+        if len(doubtful):
+            everyone = np.arange(len(doubtful))
+            costs = self._iou_costs(missing, everyone, doubtful)
             _, _, missing = self._match(
-                missing,
-                np.arange(len(doubtful)),
-                costs,
-                self.iou_cost_limit,
-                doubtful,
+                missing, everyone, costs, self.iou_cost_limit, doubtful
             )
         # 3: those seen only once by overlap
         costs = self._iou_costs(unconfirmed, free, detections)
@@ -278,17 +272,17 @@ class JDETracker:
         self._tracks = self._without_duplicates(live, tracks[lost])
         return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
-    def _doubtful(
-        self,
-        bboxes: Tensor | np.ndarray,
-        scores: Tensor | np.ndarray,
-        labels: Tensor | np.ndarray | None,
-    ) -> Detections | None:
-        """Detections of low score, without their embeddings, if they count."""
-        if self.low_score_thr is None:
-            return None
-        found = Detections.select(bboxes, scores, None, labels, self.low_score_thr)
-        return found[found.scores <= self.obj_score_thr]
+    def _select(self, *arrays: Tensor | np.ndarray | None) -> list[Detections]:
+        """Detections of high score, and of low score if those count."""
+        lowest = self.low_score_thr
+        if lowest is None:
+            lowest = self.obj_score_thr
+        found = Detections.select(*arrays, lowest)
+        certain = found.scores > self.obj_score_thr
+        detections, doubtful = found[certain], found[~certain]
+        # Who is hard to see is not told by his looks, and does not change a track's.
+        doubtful.embeddings = doubtful.embeddings[:, :0]
+        return [detections, doubtful]
 
     def _start(self, detections: Detections, chosen: np.ndarray) -> _Tracks:
         """New tracks of the chosen detections, confirmed only on the first frame."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
 
 from fairmot_mm.datasets.transforms import letterbox
@@ -243,3 +244,15 @@ def test_optimised_in_half_precision_the_maps_are_nearly_the_same(model_cfg):
     assert (found - expected).abs().mean() < 0.02 * expected.abs().mean()
     # What is read at the peaks is not rounded that much.
     assert model.predict_frame(image, meta).bboxes.dtype == torch.float32
+    maps = model(image, mode="tensor")
+    assert maps["size"].dtype == maps["embedding"].dtype == torch.float32
+
+
+def test_weights_averaged_over_the_steps_are_loaded(model_cfg):
+    # As MMEngine's EMAHook keeps them: in a wrapper, which puts a prefix before names.
+    model, other = (ExponentialMovingAverage(build(model_cfg)) for _ in range(2))
+    state = model.state_dict()
+    other.load_state_dict(copy.deepcopy(state))
+    assert all(torch.equal(value, state[k]) for k, value in other.state_dict().items())
+    state = {k: v for k, v in state.items() if "task_weighting" not in k}
+    other.load_state_dict(state)
