@@ -11,6 +11,9 @@ Arrays have these shapes throughout, for G deformable groups of K kernel points:
 - ``grid_y`` (Ho, K) and ``grid_x`` (Wo, K), undeformed positions;
 - ``columns`` (stop - start, K, C), the samples of the flat output cells from ``start``
   up to ``stop``.
+
+NumPy knows no bfloat16: ``rows`` and ``columns`` of that type are given as their bits,
+``uint16``. Arithmetic is in single precision.
 """
 
 import os
@@ -18,6 +21,8 @@ import threading
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 _OPTIONS = dict(
     cache=True,
@@ -121,13 +126,45 @@ def _locate(inputs, offset, cell, length, point, first, place, weight, fraction)
 @numba.njit(**_OPTIONS)
 def _room(inputs):
     """What :func:`_locate` fills in for the cells of a row."""
-    rows, mask = inputs[0], inputs[2]
+    _, offset, mask, _, _ = inputs
     length = mask.shape[3]
     return (
         np.empty((4, length), np.uint64),
-        np.empty((4, length), rows.dtype),
-        np.empty((2, length), rows.dtype),
+        np.empty((4, length), offset.dtype),
+        np.empty((2, length), offset.dtype),
     )
+
+
+def _widened(value):
+    """A number of the map in single precision; integers are a bfloat16's bits."""
+    raise NotImplementedError  # compiled only, see below
+
+
+def _narrowed(value, array):
+    """A number as an array holds it; as a bfloat16's bits in an array of integers."""
+    raise NotImplementedError  # compiled only, see below
+
+
+@overload(_widened)
+def _(value):
+    if isinstance(value, types.Integer):
+        return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(
+            np.float32
+        )
+    return lambda value: value
+
+
+@overload(_narrowed)
+def _(value, array):
+    if not isinstance(array.dtype, types.Integer):
+        return lambda value, array: value
+
+    def to_nearest_even(value, array):
+        bits = np.float32(value).view(np.uint32)
+        half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+        return np.uint16(np.uint32(bits + half) >> np.uint32(16))
+
+    return to_nearest_even
 
 
 # Below, flat arrays and unsigned numbers: slices and the check for negative indices
@@ -160,12 +197,13 @@ def _sample(part, parts, inputs, start, stop, columns):
                 w0, w1 = weight[0, i] * factor, weight[1, i] * factor
                 w2, w3 = weight[2, i] * factor, weight[3, i] * factor
                 for j in range(size):
-                    out[to + j] = (
-                        w0 * flat[a + j]
-                        + w1 * flat[b + j]
-                        + w2 * flat[c + j]
-                        + w3 * flat[d + j]
+                    value = (
+                        w0 * _widened(flat[a + j])
+                        + w1 * _widened(flat[b + j])
+                        + w2 * _widened(flat[c + j])
+                        + w3 * _widened(flat[d + j])
                     )
+                    out[to + j] = _narrowed(value, out)
                 to += np.uint64(points * channels)
         cell += length
 
@@ -211,10 +249,10 @@ def _sample_backward(
                 # the position and the factor need.
                 d0 = d1 = d2 = d3 = factor * 0
                 for j in range(count):
-                    d0 += column[to + j] * flat[a + j]
-                    d1 += column[to + j] * flat[b + j]
-                    d2 += column[to + j] * flat[c + j]
-                    d3 += column[to + j] * flat[d + j]
+                    d0 += column[to + j] * _widened(flat[a + j])
+                    d1 += column[to + j] * _widened(flat[b + j])
+                    d2 += column[to + j] * _widened(flat[c + j])
+                    d3 += column[to + j] * _widened(flat[d + j])
                 # One loop each: at a border two neighbours are the same cell.
                 for j in range(count):
                     grad[a + j] += m0 * column[to + j]
@@ -226,10 +264,10 @@ def _sample_backward(
                     grad[d + j] += m3 * column[to + j]
                 for j in range(count):
                     column[to + j] = (
-                        m0 * flat[a + j]
-                        + m1 * flat[b + j]
-                        + m2 * flat[c + j]
-                        + m3 * flat[d + j]
+                        m0 * _widened(flat[a + j])
+                        + m1 * _widened(flat[b + j])
+                        + m2 * _widened(flat[c + j])
+                        + m3 * _widened(flat[d + j])
                     )
                 to_mask[at_mask + i] = w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
                 # What lies outside is zero and stays so when the position moves.

@@ -37,12 +37,15 @@ class Samples:
         padding: list[int],
         dilation: list[int],
     ) -> None:
-        # A half-precision map is sampled in single precision, chunk by chunk, and
-        # rounded once.
+        # Samples of a half-precision map are computed in single precision and rounded
+        # once. Only bfloat16 is read as it is.
         self.dtype = x.dtype
-        precise = torch.promote_types(x.dtype, torch.float32)
-        self.rows = x.to(precise).permute(0, 2, 3, 1).contiguous()
-        self.offset, self.mask = (t.to(precise).contiguous() for t in (offset, mask))
+        self.precise = torch.promote_types(x.dtype, torch.float32)
+        rows = x.permute(0, 2, 3, 1).contiguous()
+        self.rows = rows.to(self.precise) if x.dtype == torch.float16 else rows
+        self.offset, self.mask = (
+            t.to(self.precise).contiguous() for t in (offset, mask)
+        )
         kernel = np.indices(kernel_size).reshape(2, -1)
         # Positions are rounded to the precision of the offsets, as torchvision's are.
         grids = [
@@ -58,7 +61,7 @@ class Samples:
         self.cells = mask.shape[0] * mask.shape[2] * mask.shape[3]
         row_bytes = self.points * self.rows.shape[-1] * self.rows.element_size()
         self.chunk = min(self.cells, max(CHUNK_CELLS, CHUNK_BYTES // row_bytes))
-        given = [t.numpy() for t in (self.rows, self.offset, self.mask)]
+        given = [_array(t) for t in (self.rows, self.offset, self.mask)]
         self.inputs = (*given, *grids)
 
     def chunks(self) -> list[tuple[int, int]]:
@@ -73,7 +76,7 @@ class Samples:
     def sample(self, start: int, stop: int, columns: Tensor) -> Tensor:
         """Samples (M, K, C) of a chunk, made in ``columns``."""
         deform_sampling.sample(
-            torch.get_num_threads(), self.inputs, start, stop, columns.numpy()
+            torch.get_num_threads(), self.inputs, start, stop, _array(columns)
         )
         return columns[: stop - start].to(self.dtype)
 
@@ -91,6 +94,12 @@ class Samples:
         deform_sampling.sample_backward(
             len(grad_mask), self.inputs, start, stop, *arrays
         )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """A tensor as the compiled loops take it."""
+    bits = tensor.dtype == torch.bfloat16
+    return tensor.view(torch.uint16).numpy() if bits else tensor.numpy()
 
 
 def _multiply(columns: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -204,11 +213,11 @@ def sampled_deform_conv2d_backward(
 
     rows = grad.permute(0, 2, 3, 1).reshape(samples.cells, -1).to(x.dtype)
     weights = [part.t().contiguous() for part in _as_sampled(weight).chunk(groups)]
-    grad_x = torch.zeros_like(samples.rows)
+    grad_x = torch.zeros_like(samples.rows, dtype=samples.precise)
     # A share each for the threads.
     grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.offset.dtype)
     grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.offset.dtype)
-    grad_weight = samples.rows.new_zeros(len(weight), weights[0].shape[0])
+    grad_weight = grad_x.new_zeros(len(weight), weights[0].shape[0])
     for start, stop in samples.chunks():
         parts = rows[start:stop].chunk(groups, dim=-1)
         columns = [
@@ -216,7 +225,7 @@ def sampled_deform_conv2d_backward(
             for part, w in zip(parts, weights, strict=True)
         ]
         columns = columns[0] if groups == 1 else torch.cat(columns, dim=-1)
-        columns = columns.to(samples.rows.dtype).contiguous()
+        columns = columns.to(samples.precise).contiguous()
         samples.backward(start, stop, columns, grad_x, grad_offset, grad_mask)
         for target, column, part in zip(
             grad_weight.chunk(groups), columns.chunk(groups, dim=-1), parts, strict=True
