@@ -34,4 +34,8 @@ train_dataloader = dict(
         ],
     ),
 )
-model = dict(bbox_head=dict(num_classes=len(classes)))
+model = dict(
+    bbox_head=dict(num_classes=len(classes)),
+    # Upright people alone are shown. For anything else: None, and 0.
+    tracker=dict(max_aspect_ratio=1.6, min_box_area=100),
+)

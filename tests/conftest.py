@@ -35,7 +35,10 @@ def golden() -> Callable[[str], dict[str, np.ndarray]]:
             if (folder / name).is_file():
                 with np.load(folder / name) as file:
                     return dict(file)
-        pytest.skip(f"{name} is too large for the repository and not beside it")
+        pytest.skip(
+            f"{name} is not in the repository, for its size or for MOT17's images in "
+            "it, and ../shared/goldens is not beside it"
+        )
 
     return load
 

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Make up pedestrians, train FairMOT on them, track others: run_demo.sh [OUTPUT_DIR].
 set -euo pipefail
+# Given from where the caller stands.
+here=$PWD
 cd "$(dirname "$0")/.."
-output=${1:-demo_output}
-environment=${FAIRMOT_ENV:-.venv}
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+output=demo_output
+environment=.venv
+if [ $# -gt 0 ]; then output=$(absolute "$1"); fi
+if [ -n "${FAIRMOT_ENV:-}" ]; then environment=$(absolute "$FAIRMOT_ENV"); fi
 config=configs/fairmot_dla34_demo.py
 bash tools/setup_env.sh "$environment"
 python=$environment/bin/python

@@ -15,13 +15,18 @@ for candidate in "${PYTHON:-}" python3.11 python3 python; do
     break
   fi
 done
-if [ ! -x "$directory/bin/python" ]; then
+# Absent, or left half made where Python's module venv was incomplete.
+if ! "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
   if [ -z "$python" ]; then
     echo "error: no Python 3.11 found, name one: PYTHON=/path/to/python3.11 $0" >&2
     exit 1
   fi
   say "making $directory with $("$python" --version)"
   "$python" -m venv "$directory"
+fi
+if ! "$directory/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+  echo "error: $directory holds another Python than 3.11: choose another directory" >&2
+  exit 1
 fi
 pip=("$directory/bin/python" -m pip --disable-pip-version-check)
 
@@ -49,8 +54,12 @@ MMCV_WITH_OPS=0 "${pip[@]}" install -q -e "$repository[mm,test]"
 
 say "3/4 MMTracking, without its stale pins"
 "${pip[@]}" install -q --no-deps mmtrack==1.0.0rc1 mmcls==1.0.0rc6
-"${pip[@]}" install -q seaborn scikit-learn attributee model-index markdown einops 2>&1 |
-  grep -v -e 'dependency resolver' -e '^mmtrack .* requires' >&2 || true
+if ! output=$("${pip[@]}" install -q seaborn scikit-learn attributee model-index markdown einops 2>&1); then
+  echo "$output" >&2
+  exit 1
+fi
+# What is left is that the pins are not met.
+echo "$output" | grep -v -e 'dependency resolver' -e '^mmtrack .* requires' >&2 || true
 
 say "4/4 check"
 if ! "$directory/bin/python" -c 'import cv2' 2>/dev/null; then

@@ -11,4 +11,4 @@ per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 srun --partition="$partition" --job-name="$job_name" --gres=gpu:"$per_node" \
   --ntasks="$gpus" --ntasks-per-node="$per_node" \
   --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-  ${PYTHON:-python} -u "$(dirname "$0")/$script" "$@" --launcher slurm
+  "${PYTHON:-python}" -u "$(dirname "$0")/$script" "$@" --launcher slurm

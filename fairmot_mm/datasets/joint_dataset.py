@@ -23,8 +23,8 @@ class JointDataset(ConcatDataset):
     on the order of ``datasets`` and on the files, and on nothing else. Boxes without
     identity stay without. A table of what was read is logged.
 
-    To weight sources instead of repeating them, draw from them by shares:
-    ``sampler=dict(type='mmdet.MultiDataSampler', dataset_ratio=[2, 1])``.
+    To weight sources instead of repeating them, draw from them by shares, with
+    ``mmdet.MultiDataSampler(dataset_ratio=[2, 1])`` as the loader's sampler.
 
     Args:
         datasets (Sequence[dict]): Configs of the sources, e.g. of

@@ -7,6 +7,16 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 
+class CfgOptions(DictAction):
+    """MMEngine's reader of KEY=VALUE, which leaves the blanks in a path."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> object:
+        if " " in val and not set("[](),") & set(val):
+            return val.strip("'\"")
+        return DictAction._parse_iterable(val)
+
+
 def runner_parser(description: str) -> argparse.ArgumentParser:
     """Parser with the toolboxes' usual options of a tool that runs a config."""
     parser = argparse.ArgumentParser(description=description)
@@ -14,9 +24,18 @@ def runner_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--work-dir", help="folder of logs, checkpoints and figures")
     add_cfg_options(parser)
     parser.add_argument(
-        "--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none"
+        "--launcher",
+        choices=("none", "pytorch", "slurm"),
+        default="none",
+        help="who started the processes; the scripts dist_* and slurm_* say it",
     )
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+    parser.add_argument(
+        "--local-rank",
+        "--local_rank",
+        type=int,
+        default=0,
+        help="number of this process on its machine, given by old launchers",
+    )
     return parser
 
 
@@ -25,7 +44,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=CfgOptions,
         metavar="KEY=VALUE",
         help="override settings of the config",
     )

@@ -64,7 +64,11 @@ def test_no_tracks(frame):
 
 
 def test_boxes_outside_the_image(frame):
-    TrackDrawer().draw(frame, [[-50, -90, 10, 20], [230, 150, 400, 300]], [1, 2])
+    boxes = [[-50, -90, 10, 20], [230, 150, 400, 300]]
+    image = TrackDrawer().draw(frame, boxes, [1, 2])
+    assert image.shape == frame.shape
+    for corner in (np.s_[:21, :11], np.s_[150:, 230:]):
+        assert (image[corner] != frame[corner]).any()
 
 
 def test_class_names_only_where_there_is_a_choice(frame):

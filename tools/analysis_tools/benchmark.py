@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from published_way import (
@@ -184,7 +185,7 @@ def loader(report: Report) -> None:
         head = MODELS.build(cfg.model.bbox_head)
         preprocessor = MODELS.build(cfg.model.data_preprocessor)
 
-        batches = [_as_batch([dataset[i]]) for i in range(len(dataset))]
+        batches = [pseudo_collate([dataset[i]]) for i in range(len(dataset))]
 
         def worker() -> None:
             for i in range(len(dataset)):
@@ -274,11 +275,6 @@ def _build(cfg: dict, device: torch.device) -> torch.nn.Module:
     return model.to(device)
 
 
-def _as_batch(samples: list[dict]) -> dict:
-    """A batch of training samples as MMEngine's ``pseudo_collate`` makes it."""
-    return {key: [sample[key] for sample in samples] for key in samples[0]}
-
-
 def _objects(count: int, hw: tuple[int, int], device: torch.device) -> DetDataSample:
     middle = torch.rand(count, 2) * torch.tensor([hw[1], hw[0]])
     half = torch.rand(count, 2) * 15 + 5
@@ -362,7 +358,9 @@ def environment(device: torch.device) -> dict:
 
 def main() -> None:
     """Time what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--runs", type=int, default=5, help="of which the median")
     parser.add_argument("--device", help="cuda if there is one")

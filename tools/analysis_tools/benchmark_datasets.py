@@ -114,7 +114,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the data")
     parser.add_argument("--images", type=int, default=1_000_000)
-    parser.add_argument("--boxes", type=int, default=5, help="boxes of an image")
+    parser.add_argument("--boxes", type=int, default=8, help="boxes of an image")
     args = parser.parse_args()
     init_default_scope("fairmot_mm")
     mot, jde = args.out / "mot", args.out / f"jde_{args.images}x{args.boxes}"

@@ -81,7 +81,9 @@ def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, floa
 
 def main() -> None:
     """Print the table, and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args()
