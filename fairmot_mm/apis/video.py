@@ -18,7 +18,7 @@ from fairmot_mm.datasets.mot_folder import (
     RESULT_LINE,
     result_rows,
 )
-from fairmot_mm.utils.image import read_image
+from fairmot_mm.utils.image import IMAGES, image_names, read_image
 from fairmot_mm.visualization.track_drawer import (
     DEFAULT_FRAME_RATE,
     TrackDrawer,
@@ -31,7 +31,6 @@ Item = TypeVar("Item")
 
 # Frames that may wait between reading, tracking and writing.
 WAITING = 4
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def track_video(
@@ -49,7 +48,8 @@ def track_video(
     Args:
         model (nn.Module): From :func:`init_model`.
         source (str | Path | int): Video file or stream, number of a camera, or folder
-            of images, whose order is that of their names.
+            of images, whose order is that of their names: ``frame2.jpg`` comes before
+            ``frame10.jpg``.
         results_file (str | Path | None): Where the tracks go, a line per box in
             MOTChallenge's format, written frame by frame. Where the model has more
             than one class, the eighth column is the class, from 1.
@@ -62,7 +62,8 @@ def track_video(
 
     Raises:
         OSError: If the source cannot be read, or a file not be written.
-        ValueError: If there is not a single frame in it.
+        ValueError: If there is not a single frame in it, or only some of the images
+            of a folder are named by numbers.
     """
     frame_rate, frames = _open(source)
     drawer, count = TrackDrawer(), 0
@@ -168,10 +169,10 @@ def read_ahead(items: Iterable[Item], size: int) -> Iterator[Item]:
 def _open(source: str | Path | int) -> tuple[float, Iterator[np.ndarray]]:
     """Frame rate and frames of a source."""
     if not isinstance(source, int) and Path(source).is_dir():
-        paths = sorted(p for p in Path(source).iterdir() if p.suffix.lower() in IMAGES)
-        if not paths:
+        names = image_names(Path(source))
+        if not names:
             raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
-        return DEFAULT_FRAME_RATE, map(read_image, paths)
+        return DEFAULT_FRAME_RATE, (read_image(Path(source) / name) for name in names)
     capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     if not capture.isOpened():
         raise OSError(

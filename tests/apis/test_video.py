@@ -60,6 +60,28 @@ def test_a_folder_is_tracked_as_frame_by_frame(model, images, tmp_path):
     assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 192
 
 
+def test_a_folder_is_tracked_in_the_order_of_its_numbers(model, images, tmp_path):
+    folder = tmp_path / "numbered"
+    folder.mkdir()
+    for number, image in zip((1, 2, 10), images, strict=False):
+        (folder / f"frame{number}.jpg").symlink_to(image)
+    (folder / "._frame1.jpg").touch()
+    several = tmp_path / "padded"
+    several.mkdir()
+    for number, image in enumerate(images[:3]):
+        (several / f"{number:06d}.jpg").symlink_to(image)
+    for name in (folder, several):
+        assert track_video(model, name, tmp_path / f"{name.name}.txt") == 3
+    numbered, padded = (tmp_path / f"{x}.txt" for x in ("numbered", "padded"))
+    assert numbered.read_text() == padded.read_text() != ""
+
+    (several / "cover.jpg").symlink_to(images[0])
+    with pytest.raises(
+        ValueError, match=r"padded: 000000\.jpg is .* cover\.jpg is not"
+    ):
+        track_video(model, several, tmp_path / "t.txt")
+
+
 def test_a_video_file_is_read_to_its_end(model, images, tmp_path):
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 15, (192, 128))

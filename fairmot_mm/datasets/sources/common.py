@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.utils.image import image_names, is_number
+
 from ..frame_records import Boxes, RecordsBuilder
 from ..tables import NumberTable
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-
 
 def annotation_files(folder: Path, pattern: str) -> list[Path]:
-    """Annotation files of a folder, sorted.
+    """Annotation files of a folder, sorted, without hidden ones.
 
     Raises:
         FileNotFoundError: There is none.
     """
-    found = sorted(folder.glob(pattern))
+    found = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
     if not found:
         raise FileNotFoundError(
             f"{folder}: no annotation file {pattern}; check data_root"
         )
-    return found
+    return sorted(found)
 
 
 def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -34,22 +33,20 @@ def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
 
     Returns:
         n paths, and their frame numbers (n,): their names where all of them are
-        numbers, otherwise counted from 1 in the order of the names.
+        numbers, otherwise counted from 1 in the order of the names, where
+        ``frame2.jpg`` comes before ``frame10.jpg``.
 
     Raises:
         FileNotFoundError: There is no image.
-        ValueError: Two images have the same number.
+        ValueError: Two images have the same number, or some have one and others not.
     """
-    names = os.listdir(folder) if folder.is_dir() else []
-    names = sorted(name for name in names if name.lower().endswith(_ENDINGS))
+    names = image_names(folder)
     if not names:
         raise FileNotFoundError(f"{folder}: no images; check data_root and the folder")
-    stems = [os.path.splitext(name)[0] for name in names]
+    stems = [Path(name).stem for name in names]
     numbers = np.arange(1, len(names) + 1)
-    if all(stem.isascii() and stem.isdigit() for stem in stems):
+    if is_number(stems[0]):
         numbers = np.array([int(stem) for stem in stems])
-        order = np.argsort(numbers, kind="stable")
-        names, numbers = [names[i] for i in order], numbers[order]
         twice = np.flatnonzero(np.diff(numbers) == 0)
         if len(twice):
             first, second = names[twice[0]], names[twice[0] + 1]

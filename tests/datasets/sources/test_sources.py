@@ -283,6 +283,35 @@ def test_footage_of_numbered_images_goes_by_their_numbers(make):
     assert [len(rows) for rows in all_rows(dataset)] == [2, 1, 0]
 
 
+def test_images_are_in_the_order_of_the_numbers_in_their_names(make):
+    root, build = make("footage")
+    for name, new in (("a", "img2"), ("b", "img10"), ("c", "img1")):
+        (root / f"img/{name}.png").rename(root / f"img/{new}.png")
+    dataset = build()
+    names = [dataset.get_data_info(i)["img_path"][-9:] for i in range(3)]
+    assert names == ["/img1.png", "/img2.png", "img10.png"]
+    # Counted from 1: the file has boxes on frames 1 and 3.
+    assert [len(rows) for rows in all_rows(dataset)] == [2, 0, 1]
+
+
+def test_hidden_files_are_no_images_and_no_annotations(make):
+    root, build = make("VisDrone")
+    (root / "sequences" / UAV[0] / "._0000001.jpg").touch()
+    (root / "annotations" / f"._{UAV[0]}.txt").write_bytes(b"\0\5\26\7")
+    assert len(build()) == len(IMAGES["VisDrone"])
+
+
+@pytest.mark.parametrize("name", ["KITTI", "VisDrone", "footage"])
+def test_a_folder_of_which_some_images_are_numbered_is_refused(make, name):
+    root, build = make(name)
+    image = root / IMAGES[name][1]
+    odd = "000007" if name == "footage" else "cover"
+    image.rename(image.with_stem(odd))
+    with pytest.raises(ValueError, match=rf"{odd}\.(jpg|png).*rename the odd") as error:
+        build()
+    assert str(image.parent) in str(error.value)
+
+
 def test_footage_from_a_video_shows_the_annotated_frames(tmp_path, make):
     root, build = make("footage")
     writer = cv2.VideoWriter(
