@@ -155,7 +155,7 @@ class MOTFrameDataset(FrameDataset):
             frames = range(first, last + 1)
             with as_fault("unreadable file", sequence.gt_path):
                 _check_images(sequence, frames)
-                lines = read_gt(sequence, min_id=0)
+                lines = read_gt(sequence)
                 read += len(lines)
                 lines, labels = self._chosen(sequence, frames, lines, class_ids)
                 self._add(builder, sequence, frames, lines, labels)

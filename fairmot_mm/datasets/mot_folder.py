@@ -186,24 +186,20 @@ def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
         roots[sequence.name] = sequence.root
 
 
-def read_gt(sequence: MOTSequence, min_id: int = 1) -> MOTAnnotations:
+def read_gt(sequence: MOTSequence) -> MOTAnnotations:
     """Read and check the ground truth of a sequence.
 
     Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
     later), or ten without classes (MOT15: the last three are a position in the
     world, or -1). Seven or eight columns, without class or visibility, do too.
-
-    Args:
-        sequence: The sequence.
-        min_id: Smallest identity of a considered box. The benchmark counts from 1;
-            others that share its layout count from 0.
+    The benchmark's identities count from 1; others that share its layout count from 0.
 
     Raises:
         FileNotFoundError: The sequence has no ground truth.
         ValueError: The file is empty, or ``FILE:LINE`` is not what it should be:
             not a finite number, too few columns, a frame outside the sequence, an
             identity twice in a frame, or a considered line (mark other than 0)
-            with an empty box or an identity below ``min_id``.
+            with an empty box or a negative identity.
     """
     path = sequence.gt_path
     if not path.is_file():
@@ -220,8 +216,8 @@ def read_gt(sequence: MOTSequence, min_id: int = 1) -> MOTAnnotations:
     table = check_keys(table, integers, sequence.length)
     table = table.without(
         "bad identity",
-        (table.values[:, 6] != 0) & (table.values[:, 1] < min_id),
-        lambda row: f"id {row[1]:.0f} of a considered box, expected {min_id} or more",
+        (table.values[:, 6] != 0) & (table.values[:, 1] < 0),
+        lambda row: f"id {row[1]:.0f} of a considered box, expected 0 or more",
     )
     table = table.without(
         "degenerate box",

@@ -181,7 +181,7 @@ def test_boxes_outside_the_evaluation_may_be_odd(tmp_path):
         ("0,2,3,4,5,6,1,1,1", "frame 0, expected 1 or more"),
         ("9,2,3,4,5,6,1,1,1", "frame 9, expected at most 8, .*seqLength"),
         ("1,1,3,4,5,6,0,1,1", r"id 1 is twice in frame 1, .*\(first on line 1\)"),
-        ("1,0,3,4,5,6,1,1,1", "id 0 of a considered box, expected 1 or more"),
+        ("1,-1,3,4,5,6,1,1,1", "id -1 of a considered box, expected 0 or more"),
         ("1,2,3,4,0,6,1,1,1", "considered box of 0 x 6 pixels, expected width and"),
         ("1,2,3,4,5,-6,1,1,1", "considered box of 5 x -6 pixels"),
     ],

@@ -103,6 +103,17 @@ def test_figures_computed_by_hand(tmp_path, capsys, evaluate, truth):
     ]
 
 
+@pytest.mark.parametrize(
+    ("evaluate", "truth"),
+    [(evaluate_trackeval, TRUTH), (evaluate_motmetrics, WITHOUT_HOTA)],
+)
+def test_identities_may_count_from_0(tmp_path, evaluate, truth):
+    gt = [(frame, person - 1, box) for frame, person, box in GT]
+    results = [(frame, track - 10, box) for frame, track, box in RESULTS]
+    sequence = make_sequence(tmp_path, gt=gt, results=results)
+    assert evaluate([sequence], tmp_path)["COMBINED"] == pytest.approx(truth)
+
+
 @pytest.mark.parametrize("evaluate", BACKENDS)
 def test_detection_on_a_car_is_not_forgiven(tmp_path, evaluate):
     figures = evaluate([make_sequence(tmp_path, distractor=3)], tmp_path)
