@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def read_sequence(root: str | Path) -> MOTSequence:
     info = _read_ini_section(path)
     sequence = MOTSequence(
         root=root,
-        name=info.get("name") or root.resolve().name,
+        name=info.get("name") or folder_name(root),
         length=_positive(path, info, "seqLength", int),
         frame_rate=_positive(path, info, "frameRate", float),
         width=_positive(path, info, "imWidth", int),
@@ -126,6 +127,11 @@ def read_sequence(root: str | Path) -> MOTSequence:
     if not sequence.image_path(1).exists() and eight_digits.image_path(1).exists():
         return eight_digits
     return sequence
+
+
+def folder_name(folder: Path) -> str:
+    """Name of a folder, also of ``.``; a link is called by its own name."""
+    return os.path.basename(os.path.abspath(folder))
 
 
 def find_sequences(
@@ -150,7 +156,7 @@ def find_sequences(
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of MOTChallenge sequences")
     candidates = [root] if _is_sequence(root) else sorted(root.iterdir())
-    folders = {path.resolve().name: path for path in candidates if _is_sequence(path)}
+    folders = {folder_name(path): path for path in candidates if _is_sequence(path)}
     chosen = list(folders) if names is None else list(names)
     missing = [name for name in chosen if name not in folders]
     if missing:

@@ -103,6 +103,18 @@ def test_find_sequences(tmp_path):
     assert names(str(tmp_path / "MOT17-04-SDP")) == ["MOT17-04-SDP"]
 
 
+def test_links_to_folders_of_one_name_are_two_sequences(tmp_path, monkeypatch):
+    root = tmp_path / "train"
+    root.mkdir()
+    for name in ("A", "B"):
+        ini = INI.replace("name={name}\n", "")
+        (root / name).symlink_to(make_sequence(tmp_path / name / "seq", ini=ini))
+    assert [sequence.name for sequence in find_sequences(root)] == ["A", "B"]
+    assert [sequence.root for sequence in find_sequences(root, ["B"])] == [root / "B"]
+    monkeypatch.chdir(tmp_path / "A/seq")
+    assert [sequence.name for sequence in find_sequences(".")] == ["seq"]
+
+
 def test_find_sequences_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         find_sequences(tmp_path / "nowhere")

@@ -115,3 +115,9 @@ def test_seqinfo_of_a_folder_that_has_none(tmp_path, synthetic, capsys):
         assert getattr(found, name) == getattr(original, name)
     assert found.frame_rate == 25
     assert main([str(tmp_path / "nowhere"), "--frame-rate", "25"]) == 2
+    # A link is called by its own name.
+    (root / "SYN-01/seqinfo.ini").unlink()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/walk").symlink_to(root / "SYN-01")
+    assert main([str(tmp_path / "links"), "--frame-rate", "25"]) == 0
+    assert read_sequence(root / "SYN-01").name == "walk"

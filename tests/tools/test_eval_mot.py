@@ -57,6 +57,30 @@ def test_all_sequences_by_default(eval_mot, folders, capsys):
     assert "| MOT17-91 |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("with_ini", [True, False])
+def test_links_to_folders_of_one_name_are_both_scored(
+    eval_mot, folders, tmp_path, capsys, with_ini
+):
+    gt_root, results = folders
+    for name in ("MOT17-90", "MOT17-91"):
+        target = tmp_path / "store" / name / "seq"
+        target.parent.mkdir(parents=True)
+        (gt_root / name).rename(target)
+        (gt_root / name).symlink_to(target)
+        if not with_ini:
+            (target / "seqinfo.ini").unlink()
+    said = "--sequences MOT17-90"
+    assert eval_mot.main(arguments(folders)) == 2
+    assert capsys.readouterr().err.endswith(f"{said}\n")
+    assert eval_mot.main(arguments(folders, *said.split())) == 0
+    (results / "MOT17-91.txt").touch()
+    out = tmp_path / "figures.json"
+    assert eval_mot.main(arguments(folders, "--out", out)) == 0
+    figures = json.loads(out.read_text())
+    # One of three boxes is missed in the first, all three in the second.
+    assert [figures[name]["FN"] for name in ("MOT17-90", "MOT17-91")] == [1, 3]
+
+
 def test_gt_root_may_be_a_lax_sequence(eval_mot, folders, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(

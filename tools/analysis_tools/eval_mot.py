@@ -17,7 +17,12 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from fairmot_mm.datasets.mot_folder import MOTSequence, read_gt, read_sequence
+from fairmot_mm.datasets.mot_folder import (
+    MOTSequence,
+    folder_name,
+    read_gt,
+    read_sequence,
+)
 from fairmot_mm.evaluation.protocol import BACKENDS, format_table
 
 _GT_FILES = ("gt/gt.txt", "gt.txt")
@@ -50,7 +55,7 @@ def find_folders(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of sequences")
     candidates = [root] if _gt_file(root) else sorted(root.iterdir())
-    folders = {path.resolve().name: path for path in candidates if _gt_file(path)}
+    folders = {folder_name(path): path for path in candidates if _gt_file(path)}
     if not folders:
         raise ValueError(f"{root}: no ground truth, expected SEQUENCE/gt/gt.txt in it")
     return folders
@@ -79,7 +84,7 @@ def load_sequence(folder: Path) -> MOTSequence:
     # Frame rate and size do not enter the figures.
     sequence = MOTSequence(
         root=folder,
-        name=folder.resolve().name,
+        name=folder_name(folder),
         length=sys.maxsize,
         frame_rate=30.0,
         width=1,
@@ -108,7 +113,7 @@ def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> N
         raise ValueError(
             f"{results}: no result file of {', '.join(x.name for x in missing)}; to "
             "score the others alone give --sequences "
-            + " ".join(x.root.resolve().name for x in found)
+            + " ".join(folder_name(x.root) for x in found)
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairmot_mm.datasets.frame_dataset import image_size
+from fairmot_mm.datasets.mot_folder import folder_name
 from fairmot_mm.datasets.sources.common import frame_images
 
 
@@ -31,7 +32,7 @@ def write_seqinfo(folder: Path, frame_rate: float) -> None:
         )
     width, height = image_size(images[0])
     (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={folder.resolve().name}\nimDir=img1\n"
+        f"[Sequence]\nname={folder_name(folder)}\nimDir=img1\n"
         f"frameRate={frame_rate:g}\nseqLength={len(images)}\nimWidth={width}\n"
         f"imHeight={height}\nimExt={Path(images[0]).suffix}\n"
     )
