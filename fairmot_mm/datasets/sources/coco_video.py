@@ -18,10 +18,11 @@ class COCOVideoFrameDataset(FrameDataset):
     """COCO-VID JSON, as the toolbox's converters write it.
 
     ``videos``, ``images`` with ``video_id``, ``frame_id`` and ``file_name``,
-    ``annotations`` with ``bbox`` (x, y, w, h), ``category_id`` and ``instance_id``,
-    ``categories``. Images without a video and annotations without ``instance_id``
-    (plain COCO) do, too; such boxes have no identity. What is marked ``iscrowd`` or
-    ``ignore`` is in the record as ignored; what has a ``mot_conf`` of 0 is left out.
+    ``annotations`` with ``bbox`` (x, y, w, h), ``category_id`` and the identity as
+    ``instance_id`` or, where that is missing, ``track_id``; ``categories``. Images
+    without a video and annotations without either (plain COCO) do, too; such boxes have
+    no identity. What is marked ``iscrowd`` or ``ignore`` is in the record as ignored;
+    what has a ``mot_conf`` of 0 is left out.
 
     Args:
         ann_file (str): The JSON, relative to ``data_root``.
@@ -105,7 +106,8 @@ class COCOVideoFrameDataset(FrameDataset):
         try:
             box = [float(value) for value in annotation["bbox"]]
             label = labels[annotation["category_id"]]
-            identity = int(annotation.get("instance_id", -1))
+            identity = annotation.get("instance_id", annotation.get("track_id", -1))
+            identity = int(identity)
         except (KeyError, TypeError, ValueError):
             box = []
         if len(box) != 4 or not np.isfinite(box).all():

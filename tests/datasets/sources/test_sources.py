@@ -255,6 +255,25 @@ def test_coco_video(make):
     assert both.left_out == {"marked 0": 1, "little visible": 1}
 
 
+def test_coco_video_with_identities_by_either_name(make):
+    root, build = make("COCO")
+    path = root / "train_cocoformat.json"
+    expected = all_rows(build())
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        # Where both are there, instance_id counts.
+        annotation["track_id"] = 99
+    path.write_text(json.dumps(content))
+    assert sum(a.get("instance_id") is None for a in content["annotations"]) == 1
+    expected[2][1] = row(40, 5, 52, 35, 0, 2)  # the one without instance_id
+    assert all_rows(build()) == expected
+    for annotation in content["annotations"]:
+        if "instance_id" in annotation:
+            annotation["track_id"] = annotation.pop("instance_id")
+    path.write_text(json.dumps(content))
+    assert all_rows(build()) == expected
+
+
 def test_footage_from_csv_and_from_mot_text(make):
     _, build = make("footage")
     one = [
