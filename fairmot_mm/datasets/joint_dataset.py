@@ -104,7 +104,8 @@ class JointDataset(ConcatDataset):
     def get_cat_ids(self, idx: int) -> list[int]:
         """Classes of an image's objects."""
         number, index = self._get_ori_dataset_idx(idx)
-        return self.datasets[number].get_cat_ids(index)
+        source = self.sources[number]  # without its repeats
+        return source.get_cat_ids(index % len(source))
 
     def summary(self) -> str:
         """A table with a line per source and their total."""

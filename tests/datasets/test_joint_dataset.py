@@ -79,6 +79,14 @@ def test_repeats(sources):
     assert joint.num_ids == JointDataset(sources).num_ids
 
 
+def test_classes_of_repeated_images(sources):
+    joint = JointDataset(sources, repeats=[1, 4, 2])
+    boxes = [len(joint.get_cat_ids(i)) for i in range(15, len(joint))]
+    # Those of the list four times, then those of the single images that count, twice.
+    assert boxes == [2, 0, 2] * 4 + [2, 1] * 2
+    assert joint.get_cat_ids(-1) == [0]
+
+
 def test_the_table_counts_what_was_read(sources):
     joint = JointDataset(sources, repeats=[1, 4, 2])
     lines = joint.summary().splitlines()
