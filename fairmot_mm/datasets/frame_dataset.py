@@ -91,15 +91,15 @@ class FrameDataset(BaseDataset):
         if self._fully_initialized:
             return
         tolerant = self.skip_faulty and not collecting()
-        with collect_faults() if tolerant else nullcontext() as faults:
-            records = self.load_records()
-            records = self._without_repeated_identities(records)
-            records = self._without_missing_images(records)
-        if not len(records.boxes):
-            raise ValueError(
-                f"{self._place()}: empty ground truth: no box of the classes "
-                f"{self.metainfo['classes']} in {len(records)} images" + self._reasons()
-            )
+        with collect_faults() if tolerant else nullcontext([]) as faults:
+            try:
+                records = self._sound_records()
+            except ValueError as error:
+                # What was left out may be why nothing is left.
+                if faults:
+                    raise ValueError(f"{error}; {_counted(faults)}") from error
+                raise
+        self._warn_of_empty_classes(records)
         self._pairs_per_class = _identities_per_class(records, len(self._classes))
         if self.per_class_ids:
             records = _numbered_per_class(records)
@@ -112,7 +112,7 @@ class FrameDataset(BaseDataset):
             records = records.select(_rows(self._indices, len(records)))
         self.records = records
         self._fully_initialized = True
-        self._log(faults if tolerant else [])
+        self._log(faults)
 
     @property
     def num_ids(self) -> int:
@@ -213,11 +213,32 @@ class FrameDataset(BaseDataset):
     def _log(self, faults: Sequence[Fault]) -> None:
         print_log(self.summary(), logger="current")
         if faults:
-            kinds = Counter(fault.kind for fault in faults)
             print_log(
-                f"{self.name}: left out {len(faults)} faults "
-                f"({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), the first "
-                f"of them {faults[0]}; tools/analysis_tools/check_dataset.py lists all",
+                f"{self.name}: {_counted(faults)}",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _sound_records(self) -> FrameRecords:
+        """The annotations without what is at fault."""
+        records = self.load_records()
+        records = self._without_repeated_identities(records)
+        records = self._without_missing_images(records)
+        if not len(records.boxes):
+            raise ValueError(
+                f"{self._place()}: empty ground truth: no box of the classes "
+                f"{self.metainfo['classes']} in {len(records)} images" + self._reasons()
+            )
+        return records
+
+    def _warn_of_empty_classes(self, records: FrameRecords) -> None:
+        labels = records.labels[~records.ignored]
+        counts = np.bincount(labels, minlength=len(self._classes))
+        empty = [self._classes[label] for label in np.flatnonzero(counts == 0)]
+        if empty:
+            print_log(
+                f"{self.name}: not a single box of {', '.join(empty)}: check "
+                "metainfo.classes, or that the annotations have them",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -267,6 +288,15 @@ class FrameDataset(BaseDataset):
         for index in missing.tolist():
             report("missing image", records.paths[index], None, "missing")
         return records.select(np.setdiff1d(np.arange(len(records)), missing))
+
+
+def _counted(faults: Sequence[Fault]) -> str:
+    kinds = Counter(fault.kind for fault in faults)
+    return (
+        f"left out {len(faults)} faults "
+        f"({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), the first of them "
+        f"{faults[0]}; tools/analysis_tools/check_dataset.py lists all"
+    )
 
 
 def missing_files(paths: Sequence[str]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Each source on a tiny sample of its real format."""
 
 import json
+import logging
 import re
 
 import cv2
@@ -598,6 +599,39 @@ def test_faults_may_be_left_out_and_counted(make, caplog):
         [row(12, 12, 20, 36, 0, 0)],
         [row(44, 12, 52, 36, 0, 0)],
     ]
+
+
+def test_faults_that_leave_nothing_are_counted(make):
+    root, build = make("KITTI")
+    path = root / "label_02/0000.txt"
+    path.write_text("0 1 Cat 0 0 0 1 2 3 4\n1 one Car 0 0 0 1 2 3 4\n")
+    first = r"left out 2 faults \(1 unknown class, 1 malformed line\), .*0000.txt:1: ty"
+    with pytest.raises(ValueError, match=rf"empty ground truth.*; {first}"):
+        build(skip_faulty=True)
+    (root / "image_02/0000/00.png").touch()
+    with pytest.raises(
+        ValueError, match=r"no annotated sequence; left out 1 faults .*00"
+    ):
+        build(skip_faulty=True)
+
+
+def test_a_class_without_a_single_box_is_named(make, monkeypatch):
+    said = []
+
+    def listen(message, logger=None, level=logging.INFO):
+        if level == logging.WARNING:
+            said.append(message)
+
+    monkeypatch.setattr("fairmot_mm.datasets.frame_dataset.print_log", listen)
+    _, build = make("VisDrone")
+    build(metainfo=dict(classes=("pedestrian", "car", "motor")), name="uav")
+    assert said == []
+    # All there is of people is to be ignored.
+    classes = ("bus", "pedestrian", "people")
+    dataset = build(metainfo=dict(classes=classes), name="uav")
+    assert len(said) == 1
+    assert said[0].startswith("uav: not a single box of bus, people: check metainfo")
+    assert dataset.num_ids_per_class == [0, 2, 0]
 
 
 def test_unknown_class_asked_for(make):
