@@ -146,9 +146,10 @@ def _check_boxes(dataset: FrameDataset, sizes: np.ndarray) -> None:
     outside = (records.boxes[:, :2] >= limit) | (records.boxes[:, 2:] <= 0)
     outside = outside.any(1) & (sizes[images] > 0).all(1) & ~records.ignored
     for row in np.flatnonzero(outside):
-        box = ", ".join(f"{value:g}" for value in records.boxes[row])
-        size = " x ".join(map(str, sizes[images[row]]))
-        text = f"box ({box}) is outside the image of {size} pixels"
+        width, height = sizes[images[row]]
+        unit = (width, height, width, height) if records.normalized else 1
+        box = ", ".join(f"{value:g}" for value in records.boxes[row] * unit)
+        text = f"box ({box}) is outside the image of {width} x {height} pixels"
         _report_box(dataset, _OUTSIDE, row, images[row], text)
 
     keys = np.column_stack((images, records.labels, records.boxes))

@@ -58,7 +58,8 @@ class FrameRecords:
             the image's width and height.
         labels: (M,) int32, index of the class.
         identities: (M,) int32, 0..num_ids - 1, or -1 for none.
-        ignored: (M,) bool, true for what is neither an object nor background.
+        ignored: (M,) bool, true for what is no object to learn. The losses take such
+            regions for background.
         lines: (M,) int32, line of the annotation file (from 1), or 0.
         frames: (N,) int32, frame of the video from 0, or -1 for an image file.
         sizes: (N, 2) int32, width and height the annotations claim, or 0.

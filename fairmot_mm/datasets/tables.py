@@ -104,7 +104,8 @@ def check_keys(
 
     Raises:
         ValueError: ``FILE:LINE`` has another number than expected, or an identity that
-            its frame has already. Negative ones, which stand for none, may repeat.
+            its frame has already. This includes negative ones: where they stand for
+            none and may repeat, the caller gives each a number of its own first.
     """
     for column, name in integers.items():
         cells = table.values[:, column]

@@ -163,7 +163,8 @@ class MOTMetric(BaseMetric):
         }
         with self._output_folder() as folder:
             for sequence, rows in zip(sequences, tracks.values(), strict=True):
-                rows = interpolate_gaps(rows, self.max_gap)
+                if self.max_gap:
+                    rows = interpolate_gaps(rows, self.max_gap)
                 write_results(Path(folder) / f"{sequence.name}.txt", rows)
             if self.outfile_prefix is not None:
                 logger.info(f"wrote {len(sequences)} result files to {folder}")

@@ -80,6 +80,21 @@ def test_faults_of_lines(sequence, row, line, expected):
     assert all(fault.startswith((expected, "gap")) for fault in found), found
 
 
+def test_boxes_given_in_shares_are_named_in_pixels(sequence):
+    (sequence / "img1").rename(sequence / "images")
+    (sequence / "labels_with_ids").mkdir()
+    # An image of 64 x 48: the box is 16 x 24 about (80, 12), the sound one about the
+    # image's middle.
+    boxes = "0 1 1.25 0.25 0.25 0.5\n0 2 0.5 0.5 0.25 0.5\n"
+    (sequence / "labels_with_ids/000001.txt").write_text(boxes)
+    (sequence / "list.train").write_text("images/000001.jpg\n")
+    found, _ = check_datasets(
+        dict(type="JDEFrameDataset", data_root=str(sequence), ann_file="list.train")
+    )
+    text = "box (72, 0, 88, 24) is outside the image of 64 x 48 pixels"
+    assert [(fault.line, fault.text) for fault in found] == [(1, text)]
+
+
 def test_faults_of_images(sequence):
     images = sequence / "img1"
     content = (images / "000001.jpg").read_bytes()

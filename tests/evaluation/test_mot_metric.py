@@ -219,6 +219,16 @@ def test_gaps_are_filled_if_asked_for(tmp_path):
         MOTMetric(max_gap=-1)
 
 
+def test_tracks_are_not_searched_for_gaps_unasked(tmp_path, monkeypatch):
+    def fail(*_):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr("fairmot_mm.evaluation.mot_metric.interpolate_gaps", fail)
+    metric = MOTMetric(backends=("trackeval",))
+    process(metric, frames_of(make_sequence(tmp_path / "MOT17-90")))
+    assert metric.evaluate(size=1)["mot/FN"] == 3
+
+
 def test_one_class_of_several_is_scored(tmp_path):
     root = make_sequence(tmp_path / "MOT17-90")
     for label, extra in ((None, LENGTH), (0, 0)):

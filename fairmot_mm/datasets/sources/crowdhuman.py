@@ -61,14 +61,10 @@ class CrowdHumanFrameDataset(FrameDataset):
                 image = self._image(number, row) if row.strip() else None
                 if image is None:
                     continue
-                if seen.setdefault(image["ID"], number) != number:
-                    what = f"image {image['ID']} again (first on line {{}})"
-                    report(
-                        "image twice",
-                        self.ann_file,
-                        number,
-                        what.format(seen[image["ID"]]),
-                    )
+                first = seen.setdefault(image["ID"], number)
+                if first != number:
+                    what = f"image {image['ID']} again (first on line {first})"
+                    report("image twice", self.ann_file, number, what)
                     continue
                 found = [self._box(number, box) for box in image["gtboxes"]]
                 found = [box for box in found if box is not None]

@@ -178,6 +178,16 @@ def test_crowdhuman(make):
         build(metainfo=TWO_CLASSES)
 
 
+def test_crowdhuman_image_with_braces_in_its_name(make):
+    root, build = make("CrowdHuman")
+    path = root / "annotation_train.odgt"
+    line = json.dumps(dict(ID="a{b}{0}", gtboxes=[]))
+    path.write_text(f"{line}\n{line}\n")
+    message = re.escape("odgt:2: image a{b}{0} again (first on line 1)")
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
 def test_visdrone(make):
     _, build = make("VisDrone")
     dataset = build()
