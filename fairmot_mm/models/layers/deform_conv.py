@@ -81,10 +81,10 @@ class DCNv2(nn.Conv2d):
         maps = self.conv_offset(x)
         # Positions are single precision from here on: added to a column's number, the
         # eight bits of a bfloat16 would be whole pixels.
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-        offset_y, offset_x, mask = maps.chunk(3, dim=1)
-        # The published operator reads these two thirds as interleaved (dy, dx) pairs.
-        offset = torch.cat((offset_y, offset_x), dim=1)
+        maps = maps.to(torch.promote_types(maps.dtype, torch.float32)).contiguous()
+        # Two thirds are offsets, which the published operator reads as interleaved
+        # (dy, dx) pairs.
+        offset, mask = maps.tensor_split([maps.shape[1] // 3 * 2], dim=1)
         mask = mask.sigmoid()
         kind = x.device.type
         dtype = x.dtype

@@ -53,7 +53,18 @@ def test_memory_does_not_grow_with_the_classes():
     assert 0 < peak < rows * classes * 4 / 2
 
 
-def test_autocast_does_not_touch_it():
+def test_autocast_does_not_touch_one_chunk():
+    given = [t.detach().float().requires_grad_() for t in tensors(4, 20)]
+    target = torch.tensor([0, 19, 6, 7])
+    expected = torch.autograd.grad(chunked_cross_entropy(*given, target), given)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = chunked_cross_entropy(*given, target)
+    found = torch.autograd.grad(loss, given)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_autocast_does_not_touch_it(monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 7)
     features, weight, bias = (t.float() for t in tensors(4, 20))
     given = [t.detach().requires_grad_() for t in (features, weight, bias)]
     target = torch.tensor([0, 19, 6, 7])
