@@ -72,7 +72,7 @@ def chunked_cross_entropy(
     """Cross-entropy of a linear classifier, summed, without all logits in memory.
 
     The same number and gradients as ``cross_entropy(linear(features, weight, bias),
-    target, reduction='sum')``, in memory of some ``M * CHUNK`` numbers instead of several
+    target, reduction='sum')``, in memory of a few ``M * CHUNK`` numbers, not of several
     times ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits
     are larger than all maps of the network.
 
