@@ -39,7 +39,7 @@ def main() -> int:
         published, left_out = publish(checkpoint, args.arch)
     except (OSError, ValueError) as error:
         print(f"error: {args.source}: {error}", file=sys.stderr)
-        if not args.trust_source:
+        if "it refers to" in str(error) and not args.trust_source:
             print(
                 "a checkpoint of your own training needs --trust-source",
                 file=sys.stderr,
