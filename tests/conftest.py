@@ -141,4 +141,5 @@ def model_cfg() -> dict:
     """FairMOT with DLA-34 as in the configs, with the defaults of its parts."""
     cfg = Config.fromfile(CONFIGS / "_base_" / "fairmot_dla34.py").model.to_dict()
     cfg["reid_head"].pop("num_ids")
+    cfg.pop("task_weighting")
     return cfg | dict(tracker=dict(type="JDETracker"))

@@ -223,7 +223,14 @@ class TestTheirTools:
             *("--cfg-options", f"test_evaluator.outfile_prefix={tmp_path}/results"),
         ).finish()
         assert outcome.code == 0, outcome.stderr
-        assert results(tmp_path) == results(tracked)
+        for name in LENGTHS:
+            ours, theirs = (
+                read_results(folder / "results/default-tracker" / f"{name}.txt")
+                for folder in (tracked, tmp_path)
+            )
+            np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
+            # Their tool leaves the normalisation where it is: other roundings.
+            np.testing.assert_allclose(ours[:, 2:7], theirs[:, 2:7], atol=0.02)
 
     def test_an_unknown_one(self, tmp_path):
         main = REPOSITORY / "fairmot_mm/integrations/mmtrack/__main__.py"
