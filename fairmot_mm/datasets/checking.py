@@ -170,8 +170,8 @@ def _check_gaps(dataset: FrameDataset) -> None:
     key = records.identities[rows].astype(np.int64)
     if dataset.per_class_ids:
         key += records.labels[rows] * (int(key.max(initial=0)) + 1)
-    order = rows[np.lexsort((images[rows], key))]
-    key = key[np.lexsort((images[rows], key))]
+    sorting = np.lexsort((images[rows], key))
+    order, key = rows[sorting], key[sorting]
     frames = images[order]
     # Numbered within their class, identities are so over all parts.
     same = (key[1:] == key[:-1]) & (

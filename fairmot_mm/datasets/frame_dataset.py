@@ -100,9 +100,15 @@ class FrameDataset(BaseDataset):
                     raise ValueError(f"{error}; {_counted(faults)}") from error
                 raise
         self._warn_of_empty_classes(records)
-        self._pairs_per_class = _identities_per_class(records, len(self._classes))
+        rows, pair_classes, ranks = _pairs(records)
+        per_class = np.bincount(pair_classes, minlength=len(self._classes))
+        self._pairs_per_class = per_class.tolist()
         if self.per_class_ids:
-            records = _numbered_per_class(records)
+            # From 0 within each class.
+            first = np.searchsorted(pair_classes, pair_classes)
+            identities = records.identities.copy()
+            identities[rows] = (np.arange(len(pair_classes)) - first)[ranks]
+            records = replace(records, identities=identities)
         self._num_ids = (
             sum(self._pairs_per_class) if self.per_class_ids else records.num_ids
         )
@@ -336,23 +342,13 @@ def _rows(indices: Sequence[int] | int, length: int) -> np.ndarray:
 
 
 def _pairs(records: FrameRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes with identity, the (class, identity) pairs there are, and their ranks."""
+    """Find the (class, identity) pairs there are.
+
+    Returns:
+        Boxes (M,) with identity, classes of the pairs (P,), ascending, and the pair
+        (M,) of each box.
+    """
     rows = np.flatnonzero(records.identities >= 0)
     keys = records.labels[rows].astype(np.int64) * (records.num_ids + 1)
     pairs, ranks = np.unique(keys + records.identities[rows], return_inverse=True)
-    return rows, pairs, ranks
-
-
-def _identities_per_class(records: FrameRecords, num_classes: int) -> list[int]:
-    _, pairs, _ = _pairs(records)
-    return np.bincount(pairs // (records.num_ids + 1), minlength=num_classes).tolist()
-
-
-def _numbered_per_class(records: FrameRecords) -> FrameRecords:
-    """Identities numbered from 0 within each class."""
-    rows, pairs, ranks = _pairs(records)
-    classes = pairs // (records.num_ids + 1)
-    first = np.searchsorted(classes, classes)
-    identities = records.identities.copy()
-    identities[rows] = (np.arange(len(pairs)) - first)[ranks]
-    return replace(records, identities=identities)
+    return rows, pairs // (records.num_ids + 1), ranks

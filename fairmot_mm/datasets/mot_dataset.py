@@ -15,6 +15,7 @@ from .faults import as_fault, collecting, report, report_rows
 from .frame_dataset import FrameDataset
 from .frame_records import Boxes, FrameRecords, RecordsBuilder
 from .mot_folder import (
+    PEDESTRIAN,
     MOTAnnotations,
     MOTSequence,
     evaluated_pedestrians,
@@ -22,6 +23,7 @@ from .mot_folder import (
     line_of_key,
     read_gt,
 )
+from .sources.common import class_table
 
 # Class column of MOT16 and later (Milan et al., arXiv:1603.00831, table 3).
 MOT_CLASSES = (
@@ -146,7 +148,7 @@ class MOTFrameDataset(FrameDataset):
 
     def load_records(self) -> FrameRecords:
         """Read the ground truth of all sequences."""
-        class_ids = self._class_ids()
+        table = class_table(self._classes, MOT_CLASSES)
         builder, read = RecordsBuilder(), 0
         sequences = find_sequences(self.data_root, self.sequences, self.detector)
         _warn_of_triplicates(sequences)
@@ -157,7 +159,7 @@ class MOTFrameDataset(FrameDataset):
                 _check_images(sequence, frames)
                 lines = read_gt(sequence)
                 read += len(lines)
-                lines, labels = self._chosen(sequence, frames, lines, class_ids)
+                lines, labels = self._chosen(sequence, frames, lines, table)
                 self._add(builder, sequence, frames, lines, labels)
         records = builder.finish()
         if not len(records.boxes):
@@ -168,26 +170,15 @@ class MOTFrameDataset(FrameDataset):
             )
         return records
 
-    def _class_ids(self) -> dict[str, int]:
-        """Class column of each class asked for."""
-        known = {name: i + 1 for i, name in enumerate(MOT_CLASSES)}
-        for name in self.metainfo["classes"]:
-            if name not in known:
-                raise ValueError(
-                    f"unknown class {name!r} in metainfo.classes: choose from "
-                    f"{', '.join(known)}"
-                )
-        return {name: known[name] for name in self.metainfo["classes"]}
-
     def _chosen(
         self,
         sequence: MOTSequence,
         frames: range,
         lines: MOTAnnotations,
-        class_ids: dict[str, int],
+        table: np.ndarray,
     ) -> tuple[MOTAnnotations, np.ndarray]:
         """The lines to train on and their labels; what is left out is counted."""
-        labels = self._labels(sequence, lines, class_ids)
+        labels = self._labels(sequence, lines, table)
         inside = (lines.frames >= frames[0]) & (lines.frames <= frames[-1])
         hidden = lines.visibility < self.min_visibility
         reasons = {
@@ -199,28 +190,27 @@ class MOTFrameDataset(FrameDataset):
 
     @staticmethod
     def _labels(
-        sequence: MOTSequence, lines: MOTAnnotations, class_ids: dict[str, int]
+        sequence: MOTSequence, lines: MOTAnnotations, table: np.ndarray
     ) -> np.ndarray:
         """Label of each line, -1 for what is not trained on."""
         labels = np.full(len(lines), -1)
         if lines.is_mot15:
             # This format knows pedestrians alone.
-            if "pedestrian" in class_ids:
-                pedestrian = list(class_ids).index("pedestrian")
-                labels[evaluated_pedestrians(lines)] = pedestrian
+            labels[evaluated_pedestrians(lines)] = table[PEDESTRIAN]
             return labels
         marked = lines.marks != 0
+        unknown = marked & ((lines.classes < 1) | (lines.classes > len(MOT_CLASSES)))
         report_rows(
             "unknown class",
             sequence.gt_path,
             lines.lines,
-            marked & ((lines.classes < 1) | (lines.classes > len(MOT_CLASSES))),
+            unknown,
             lambda i: (
                 f"unknown class {lines.classes[i]}, expected 1 to {len(MOT_CLASSES)}"
             ),
         )
-        for label, class_id in enumerate(class_ids.values()):
-            labels[marked & (lines.classes == class_id)] = label
+        known = marked & ~unknown
+        labels[known] = table[lines.classes[known]]
         return labels
 
     def _add(

@@ -50,13 +50,19 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def open_config(args: argparse.Namespace) -> Config:
+    """Join the config file and ``--cfg-options``."""
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
 def read_config(args: argparse.Namespace) -> Config:
     """Join the config file and the options of :func:`runner_parser`."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = open_config(args)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.registry import DATASETS
-from fairmot_mm.utils.command_line import add_cfg_options
+from fairmot_mm.utils.command_line import add_cfg_options, open_config
 from fairmot_mm.visualization.training_view import contact_sheet, draw_training_sample
 
 
@@ -50,9 +49,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Draw and write."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = open_config(args)
     init_default_scope(cfg.get("default_scope", "fairmot_mm"))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     number = min(args.number, len(dataset))

@@ -18,14 +18,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 import fairmot_mm  # noqa: F401  (registers the components)
 from fairmot_mm.datasets.checking import check_datasets
-from fairmot_mm.utils.command_line import add_cfg_options
+from fairmot_mm.utils.command_line import add_cfg_options, open_config
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -49,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check, list, count."""
     args = parse_args(argv)
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options is not None:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = open_config(args)
         init_default_scope(cfg.get("default_scope", "fairmot_mm"))
         faults, sources = check_datasets(cfg.train_dataloader.dataset)
     except (OSError, TypeError, AttributeError, KeyError, SyntaxError) as error:

@@ -58,8 +58,7 @@ class MMTrackJDETracker(JDETracker):
                 "track by motion with fairmot_mm.JDETracker"
             )
         found = data_sample.pred_det_instances
-        lowest = self.low_score_thr
-        found = found[found.scores > (self.obj_score_thr if lowest is None else lowest)]
+        found = found[found.scores > self.lowest_score]
         crops = self.crop_imgs(
             img, data_sample.metainfo, found.bboxes.clone(), rescale=rescale
         )

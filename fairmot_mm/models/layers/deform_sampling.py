@@ -21,8 +21,6 @@ import threading
 
 import numba
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 _OPTIONS = dict(
     cache=True,
@@ -135,36 +133,22 @@ def _room(inputs):
     )
 
 
+@numba.njit(**_OPTIONS)
 def _widened(value):
     """A number of the map in single precision; integers are a bfloat16's bits."""
-    raise NotImplementedError  # compiled only, see below
+    if isinstance(value, np.uint16):  # known when this is compiled
+        return np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
+    return value
 
 
-def _narrowed(value, array):
-    """A number as an array holds it; as a bfloat16's bits in an array of integers."""
-    raise NotImplementedError  # compiled only, see below
-
-
-@overload(_widened)
-def _(value):
-    if isinstance(value, types.Integer):
-        return lambda value: np.uint32(np.uint32(value) << np.uint32(16)).view(
-            np.float32
-        )
-    return lambda value: value
-
-
-@overload(_narrowed)
-def _(value, array):
-    if not isinstance(array.dtype, types.Integer):
-        return lambda value, array: value
-
-    def to_nearest_even(value, array):
+@numba.njit(**_OPTIONS)
+def _narrowed(value, like):
+    """A number as another one is held: rounded to a bfloat16's bits if it is those."""
+    if isinstance(like, np.uint16):
         bits = np.float32(value).view(np.uint32)
         half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
         return np.uint16(np.uint32(bits + half) >> np.uint32(16))
-
-    return to_nearest_even
+    return value
 
 
 # Below, flat arrays and unsigned numbers: slices and the check for negative indices
@@ -203,7 +187,7 @@ def _sample(part, parts, inputs, start, stop, columns):
                         + w2 * _widened(flat[c + j])
                         + w3 * _widened(flat[d + j])
                     )
-                    out[to + j] = _narrowed(value, out)
+                    out[to + j] = _narrowed(value, out[to + j])
                 to += np.uint64(points * channels)
         cell += length
 

@@ -272,12 +272,15 @@ class JDETracker:
         self._tracks = self._without_duplicates(live, tracks[lost])
         return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
+    @property
+    def lowest_score(self) -> float:
+        """Detections that do not score higher are not looked at."""
+        lowest = self.low_score_thr
+        return self.obj_score_thr if lowest is None else lowest
+
     def _select(self, *arrays: Tensor | np.ndarray | None) -> list[Detections]:
         """Detections of high score, and of low score if those count."""
-        lowest = self.low_score_thr
-        if lowest is None:
-            lowest = self.obj_score_thr
-        found = Detections.select(*arrays, lowest)
+        found = Detections.select(*arrays, self.lowest_score)
         certain = found.scores > self.obj_score_thr
         detections, doubtful = found[certain], found[~certain]
         # Who is hard to see is not told by his looks, and does not change a track's.
