@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.datasets.synthetic import make_sequence
+from fairmot_mm.synthetic import make_sequence
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(__file__).parent / "data"

@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fairmot_mm.datasets.synthetic import make_dataset
+from fairmot_mm.synthetic import make_dataset
 
 
 def _fail(message: object) -> NoReturn:

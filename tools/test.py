@@ -9,9 +9,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
+from fairmot_mm.engine.runner import keep_freed_memory, prepare_cpu_processes
 from fairmot_mm.utils import load_for_tracking
 from fairmot_mm.utils.command_line import read_config, runner_parser
-from fairmot_mm.utils.runner import keep_freed_memory, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,8 +8,8 @@ import torch
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fairmot_mm.apis import init_model, track_video
+from fairmot_mm.engine.runner import keep_freed_memory
 from fairmot_mm.utils.command_line import add_cfg_options
-from fairmot_mm.utils.runner import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:

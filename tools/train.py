@@ -6,12 +6,12 @@ import torch
 from mmengine.config import Config
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.utils.command_line import read_config, runner_parser
-from fairmot_mm.utils.runner import (
+from fairmot_mm.engine.runner import (
     build_training_runner,
     keep_freed_memory,
     prepare_cpu_processes,
 )
+from fairmot_mm.utils.command_line import read_config, runner_parser
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,9 +10,9 @@ from mmengine.dataset import default_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
 from fairmot_mm.utils import load_for_tracking
-from fairmot_mm.utils.image import read_image
 
 
 def init_model(

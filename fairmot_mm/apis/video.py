@@ -1,33 +1,22 @@
-import math
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
 import numpy as np
 from mmdet.structures import TrackDataSample
 from torch import nn
 
-from fairmot_mm.datasets.mot_folder import (
+from fairmot_mm.formats.mot_results import (
     CLASS_RESULT_LINE,
     RESULT_LINE,
     result_rows,
 )
-from fairmot_mm.utils.image import IMAGES, image_names, read_image
-from fairmot_mm.visualization.track_drawer import (
-    DEFAULT_FRAME_RATE,
-    TrackDrawer,
-    VideoWriter,
-)
+from fairmot_mm.streams import VideoWriter, open_source, read_ahead
+from fairmot_mm.visualization import TrackDrawer
 
 from .inference import prepare_frame, track_frame
-
-Item = TypeVar("Item")
 
 # Frames that may wait between reading, tracking and writing.
 WAITING = 4
@@ -65,7 +54,7 @@ def track_video(
         ValueError: If there is not a single frame in it, or only some of the images
             of a folder are named by numbers.
     """
-    frame_rate, frames = _open(source)
+    frame_rate, frames = open_source(source)
     drawer, count = TrackDrawer(), 0
     num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
     class_names = [f"class {number + 1}" for number in range(num_classes)]
@@ -116,81 +105,3 @@ def track_video(
     if count == 0:
         raise ValueError(f"not a single frame in {source}")
     return count
-
-
-def read_ahead(items: Iterable[Item], size: int) -> Iterator[Item]:
-    """Take items from an iterable in a thread, some ahead of whoever asks for them.
-
-    Args:
-        items (Iterable[Item]): Where they come from.
-        size (int): Greatest number that waits.
-
-    Yields:
-        Item: The items, in order; an error while taking one is raised in its place.
-    """
-    waiting: queue.Queue = queue.Queue(size)
-    stopped = threading.Event()
-    end = object()
-
-    def put(item: object) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        error = None
-        try:
-            for item in items:
-                if not put((item, None)):
-                    return
-        except BaseException as caught:
-            error = caught
-        put((end, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def _open(source: str | Path | int) -> tuple[float, Iterator[np.ndarray]]:
-    """Frame rate and frames of a source."""
-    if not isinstance(source, int) and Path(source).is_dir():
-        names = image_names(Path(source))
-        if not names:
-            raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
-        return DEFAULT_FRAME_RATE, (read_image(Path(source) / name) for name in names)
-    capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
-    if not capture.isOpened():
-        raise OSError(
-            f"unreadable video {source}: give a video file or stream, the number of a "
-            "camera, or a folder of images"
-        )
-    frame_rate = capture.get(cv2.CAP_PROP_FPS)
-    if not 0 < frame_rate < math.inf:  # 0, -1 or NaN by who does not know it
-        frame_rate = DEFAULT_FRAME_RATE
-    return frame_rate, _frames(capture)
-
-
-def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    try:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                return
-            yield frame
-    finally:
-        capture.release()

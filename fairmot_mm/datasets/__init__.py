@@ -1,6 +1,6 @@
 from .frame_dataset import FrameDataset
 from .joint_dataset import JointDataset
-from .mot_dataset import MOTFrameDataset, MOTVideoDataset
+from .mot_video_dataset import MOTVideoDataset
 from .sources import (
     BDD100KFrameDataset,
     COCOVideoFrameDataset,
@@ -8,6 +8,7 @@ from .sources import (
     FootageFrameDataset,
     JDEFrameDataset,
     KITTIFrameDataset,
+    MOTFrameDataset,
     VisDroneFrameDataset,
 )
 from .transforms import (

@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from fairmot_mm.formats.annotation_errors import Fault, collect_faults, report
+from fairmot_mm.formats.mot import line_of_key
+from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import DATASETS
 
-from .faults import Fault, collect_faults, report
 from .frame_dataset import FrameDataset, image_size
 from .frame_records import NO_FRAME, FrameRecords
 from .joint_dataset import JointDataset
-from .mot_folder import line_of_key
-from .video_file import read_frame
 
 # What check_source() looks at beyond what reading does.
 _BROKEN, _SIZE, _OUTSIDE = "broken image", "size mismatch", "box outside the image"

@@ -16,7 +16,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from PIL import Image
 
-from .faults import Fault, collect_faults, collecting, report
+from fairmot_mm.formats.annotation_errors import (
+    Fault,
+    collect_faults,
+    collecting,
+    report,
+)
+
 from .frame_records import NO_FRAME, FrameRecords
 
 _EXIF_ORIENTATION = 0x0112

@@ -1,5 +1,4 @@
-from .amp import BFloat16OptimWrapper
-from .logger_hook import MasterLoggerHook
-from .track_video_hook import TrackVideoHook
+from .hooks import MasterLoggerHook, TrackVideoHook
+from .mixed_precision import BFloat16OptimWrapper
 
 __all__ = ["BFloat16OptimWrapper", "MasterLoggerHook", "TrackVideoHook"]

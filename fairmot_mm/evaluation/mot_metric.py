@@ -15,13 +15,8 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from fairmot_mm.datasets.mot_folder import (
-    MOTSequence,
-    check_unique_names,
-    read_sequence,
-    result_rows,
-    write_results,
-)
+from fairmot_mm.formats.mot import MOTSequence, check_unique_names, read_sequence
+from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.registry import METRICS
 
 from .interpolation import interpolate_gaps

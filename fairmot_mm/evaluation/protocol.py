@@ -23,14 +23,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fairmot_mm.datasets.mot_folder import (
+from fairmot_mm.formats.mot import (
     MOTAnnotations,
     MOTSequence,
     check_unique_names,
     evaluated_pedestrians,
     read_gt,
-    read_results,
 )
+from fairmot_mm.formats.mot_results import read_results
 
 FRACTIONS = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
 COUNTS = ("IDSW", "FP", "FN", "MT", "ML", "Frag")

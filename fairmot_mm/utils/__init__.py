@@ -1,4 +1,3 @@
-from .checkpoint import load_for_tracking
-from .published_checkpoint import convert_fairmot_checkpoint
+from fairmot_mm.checkpoints import convert_fairmot_checkpoint, load_for_tracking
 
 __all__ = ["convert_fairmot_checkpoint", "load_for_tracking"]

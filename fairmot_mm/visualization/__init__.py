@@ -1,3 +1,3 @@
-from .track_drawer import TrackDrawer, VideoWriter
+from .track_drawer import TrackDrawer
 
-__all__ = ["TrackDrawer", "VideoWriter"]
+__all__ = ["TrackDrawer"]

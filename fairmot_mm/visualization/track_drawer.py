@@ -1,4 +1,4 @@
-"""Drawing of tracks onto frames, and of frames into a video."""
+"""Drawing of tracks onto frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import colorsys
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -16,8 +14,6 @@ import torch
 Colour = tuple[int, int, int]  # BGR
 ArrayLike = np.ndarray | torch.Tensor | Sequence
 
-# Of what does not say its own.
-DEFAULT_FRAME_RATE = 30.0
 _GOLDEN_RATIO = 0.618033988749895
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -143,84 +139,6 @@ class TrackDrawer:
                 mixed = freshness * colour + (1 - freshness) * image[row, column]
                 thickness = max(1, round(2 * width * freshness))
                 cv2.line(image, start, end, mixed.tolist(), thickness, cv2.LINE_AA)
-
-
-class VideoWriter:
-    """Writes frames to an MP4 file; a context manager.
-
-    The first frame fixes the size. The codec takes even sizes only, so an odd side is
-    made longer by a copy of its last row or column.
-
-    Args:
-        path: The file; its folder is made if missing, a former file replaced.
-        frame_rate: Frames per second.
-
-    Raises:
-        ValueError: If the frame rate is not positive.
-    """
-
-    def __init__(self, path: str | Path, frame_rate: float) -> None:
-        if frame_rate <= 0:
-            raise ValueError(f"frame_rate must be positive, got {frame_rate}")
-        self.path = Path(path)
-        self.frame_rate = float(frame_rate)
-        self._shape: tuple[int, ...] | None = None
-        self._writer: cv2.VideoWriter | None = None
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def write(self, frame: np.ndarray) -> None:
-        """Append a frame.
-
-        Args:
-            frame: (H, W, 3) uint8 BGR image.
-
-        Raises:
-            ValueError: If the frame has another size than the first one.
-            OSError: If the file cannot be written.
-        """
-        if self._writer is None:
-            self._open(frame.shape)
-        if frame.shape != self._shape:
-            raise ValueError(
-                f"{self.path}: a frame of shape {frame.shape} cannot follow those "
-                f"of shape {self._shape}"
-            )
-        height, width = frame.shape[:2]
-        if height % 2 or width % 2:
-            frame = cv2.copyMakeBorder(
-                frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
-            )
-        self._writer.write(frame)
-
-    def close(self) -> None:
-        """Finish the file; more frames would begin it anew."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-
-    def _open(self, shape: tuple[int, ...]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = (side + side % 2 for side in shape[:2])
-        codec = cv2.VideoWriter_fourcc(*"mp4v")
-        writer = cv2.VideoWriter(
-            str(self.path), codec, self.frame_rate, (width, height)
-        )
-        if not writer.isOpened():
-            raise OSError(
-                f"cannot write the video {self.path}: check that its name ends in .mp4 "
-                "and that its folder may be written"
-            )
-        self._shape, self._writer = shape, writer
 
 
 def _to_numpy(values: ArrayLike) -> np.ndarray:

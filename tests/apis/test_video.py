@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
-from fairmot_mm.apis.video import read_ahead
-from fairmot_mm.datasets.mot_folder import read_results
+from fairmot_mm.formats.mot_results import read_results
+from fairmot_mm.streams import read_ahead
 
 CONFIG = """\
 _base_ = {base!r}

@@ -9,9 +9,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 
 from fairmot_mm.apis import inference_mot
+from fairmot_mm.checkpoints.architectures import ARCHITECTURES
 from fairmot_mm.registry import DATASETS, MODELS
 from fairmot_mm.utils import convert_fairmot_checkpoint
-from fairmot_mm.utils.architectures import ARCHITECTURES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGS = REPOSITORY / "configs"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from formats import WRITERS, read_mot, write_crowdhuman
+from annotated_samples import WRITERS, read_mot, write_crowdhuman
 from mmengine.config import Config
 
 from fairmot_mm.datasets import JDEFrameDataset

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from formats import rows_of, sample
+from annotated_samples import rows_of, sample
 from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 

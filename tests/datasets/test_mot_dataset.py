@@ -10,12 +10,8 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 
-from fairmot_mm.datasets.mot_dataset import (
-    MOTFrameDataset,
-    MOTVideoDataset,
-    half_range,
-)
-from fairmot_mm.datasets.mot_folder import MOTSequence
+from fairmot_mm.datasets import MOTFrameDataset, MOTVideoDataset
+from fairmot_mm.formats.mot import MOTSequence, split_range
 from fairmot_mm.registry import DATASETS
 
 DATA_CONFIG = Path(__file__).parents[2] / "configs/_base_/mot_folder_data.py"
@@ -195,16 +191,16 @@ def test_identities_of_the_other_half_are_not_counted(tmp_path):
         (1, "second", (1, 1)),
     ],
 )
-def test_half_range(length, half, expected):
-    assert half_range(MOTSequence("SEQ", "SEQ", length, 30, 8, 8), half) == expected
+def test_split_range(length, half, expected):
+    assert split_range(MOTSequence("SEQ", "SEQ", length, 30, 8, 8), half) == expected
 
 
 def test_impossible_halves():
     short = MOTSequence("FOLDER", "SEQ", 1, 30, 8, 8)
     with pytest.raises(ValueError, match=r"FOLDER: the first half .* of 1 is empty"):
-        half_range(short, "first")
+        split_range(short, "first")
     with pytest.raises(ValueError, match="half='third': choose 'first', 'second' or"):
-        half_range(short, "third")
+        split_range(short, "third")
 
 
 def test_identities_are_numbered_over_sequences(tmp_path):

@@ -12,10 +12,10 @@ from fairmot_mm.datasets.transforms import (
     PackTrackTrainInputs,
     RandomBoxAffine,
     RandomSaturationValue,
-    letterbox,
     warp_boxes,
 )
 from fairmot_mm.registry import TRANSFORMS
+from fairmot_mm.structures.letterbox import letterbox
 
 BACKGROUND, RECTANGLE = 0, 255  # the border, 127.5, lies between
 

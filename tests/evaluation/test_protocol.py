@@ -4,7 +4,6 @@ import motmetrics
 import numpy as np
 import pytest
 
-from fairmot_mm.datasets.mot_folder import MOTSequence
 from fairmot_mm.evaluation import protocol
 from fairmot_mm.evaluation.protocol import (
     METRICS,
@@ -12,6 +11,7 @@ from fairmot_mm.evaluation.protocol import (
     evaluate_trackeval,
     format_table,
 )
+from fairmot_mm.formats.mot import MOTSequence
 
 # Three places that do not overlap: two people's and a static person's.
 A, B, STATIC, ELSEWHERE = ((x, 100, 50, 100) for x in (100, 300, 500, 700))

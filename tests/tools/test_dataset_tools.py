@@ -106,7 +106,7 @@ def test_seqinfo_of_a_folder_that_has_none(tmp_path, synthetic, capsys):
     main = runpy.run_path(str(path))["main"]
     assert main([str(root), "--frame-rate", "25"]) == 0
     assert capsys.readouterr().out.count("written") == 1
-    from fairmot_mm.datasets.mot_folder import read_sequence
+    from fairmot_mm.formats.mot import read_sequence
 
     found = read_sequence(root / "SYN-00")
     (root / "SYN-00/seqinfo.ini").write_text(expected)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from formats import read_mot, write_coco, write_crowdhuman, write_jde
+from annotated_samples import read_mot, write_coco, write_crowdhuman, write_jde
 from test_distributed_tools import DIST_TRAIN, PROCESSES, run_script
 from test_train_and_test_tools import (
     REPOSITORY,

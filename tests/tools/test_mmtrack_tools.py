@@ -30,7 +30,7 @@ from test_train_and_test_tools import (
 )
 
 import fairmot_mm.integrations.mmtrack  # noqa: F401  (makes mmtrack importable)
-from fairmot_mm.datasets.mot_folder import read_results
+from fairmot_mm.formats.mot_results import read_results
 from fairmot_mm.registry import MODELS
 
 CONFIG = REPOSITORY / "configs/mmtrack/fairmot_dla34_mot17.py"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from fairmot_mm.datasets.mot_folder import read_results
+from fairmot_mm.formats.mot_results import read_results
 from fairmot_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

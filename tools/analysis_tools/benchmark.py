@@ -34,12 +34,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fairmot_mm.apis import init_model, track_video
-from fairmot_mm.datasets.synthetic import make_sequence
+from fairmot_mm.engine.runner import keep_freed_memory
 from fairmot_mm.models import DCNv2, JDETracker
 from fairmot_mm.models.losses.chunked_cross_entropy import chunked_cross_entropy
 from fairmot_mm.registry import DATASETS, MODELS
-from fairmot_mm.utils.runner import keep_freed_memory
-from fairmot_mm.visualization.track_drawer import VideoWriter
+from fairmot_mm.streams import VideoWriter
+from fairmot_mm.synthetic import make_sequence
 
 CONFIG = Path(__file__).parents[2] / "configs/fairmot_dla34_mot17.py"
 META = dict(ori_shape=(1080, 1920))

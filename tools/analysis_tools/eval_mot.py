@@ -17,13 +17,8 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from fairmot_mm.datasets.mot_folder import (
-    MOTSequence,
-    folder_name,
-    read_gt,
-    read_sequence,
-)
 from fairmot_mm.evaluation.protocol import BACKENDS, format_table
+from fairmot_mm.formats.mot import MOTSequence, folder_name, read_gt, read_sequence
 
 _GT_FILES = ("gt/gt.txt", "gt.txt")
 

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fairmot_mm.datasets.mot_folder import read_sequence, write_results
-from fairmot_mm.datasets.synthetic.simulated import (
+from fairmot_mm.evaluation.interpolation import interpolate_gaps
+from fairmot_mm.evaluation.protocol import COMBINED, evaluate_trackeval
+from fairmot_mm.formats.mot import read_sequence
+from fairmot_mm.formats.mot_results import write_results
+from fairmot_mm.models import JDETracker, SparseFlowMotion
+from fairmot_mm.synthetic.simulated import (
     HEIGHT,
     SCENES,
     WIDTH,
     SimulatedSequence,
 )
-from fairmot_mm.evaluation.interpolation import interpolate_gaps
-from fairmot_mm.evaluation.protocol import COMBINED, evaluate_trackeval
-from fairmot_mm.models import JDETracker, SparseFlowMotion
 
 FIGURES = ("HOTA", "MOTA", "IDF1", "MOTP", "IDSW", "FN", "FP")
 # Scene -> the option made for it.

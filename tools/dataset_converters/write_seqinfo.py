@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairmot_mm.datasets.frame_dataset import image_size
-from fairmot_mm.datasets.mot_folder import folder_name
 from fairmot_mm.datasets.sources.common import frame_images
+from fairmot_mm.formats.mot import folder_name
 
 
 def write_seqinfo(folder: Path, frame_rate: float) -> None:

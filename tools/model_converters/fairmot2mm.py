@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from fairmot_mm.utils.architectures import ARCHITECTURES
-from fairmot_mm.utils.checkpoint import read_checkpoint
-from fairmot_mm.utils.published_checkpoint import (
+from fairmot_mm.checkpoints.architectures import ARCHITECTURES
+from fairmot_mm.checkpoints.conversion import (
     FAIRMOT,
     ConvertedCheckpoint,
     convert_published,
 )
+from fairmot_mm.checkpoints.loading import read_checkpoint
 
 
 def main() -> int:

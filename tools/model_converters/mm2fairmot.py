@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from fairmot_mm.utils.architectures import ARCHITECTURES
-from fairmot_mm.utils.checkpoint import read_checkpoint
-from fairmot_mm.utils.published_checkpoint import publish
+from fairmot_mm.checkpoints.architectures import ARCHITECTURES
+from fairmot_mm.checkpoints.conversion import publish
+from fairmot_mm.checkpoints.loading import read_checkpoint
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from .crowdhuman import CrowdHumanFrameDataset
 from .footage import FootageFrameDataset
 from .jde import JDEFrameDataset
 from .kitti import KITTIFrameDataset
+from .mot import MOTFrameDataset
 from .visdrone import VisDroneFrameDataset
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "FootageFrameDataset",
     "JDEFrameDataset",
     "KITTIFrameDataset",
+    "MOTFrameDataset",
     "VisDroneFrameDataset",
 ]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.formats.annotation_errors import as_fault, report
 from fairmot_mm.registry import DATASETS
 
-from ..faults import as_fault, report
 from ..frame_dataset import FrameDataset
 from ..frame_records import Boxes, FrameRecords, RecordsBuilder
 from .common import annotation_files, class_table, read_json

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fairmot_mm.utils.image import image_names, is_number
+from fairmot_mm.formats.images import image_names, is_number
+from fairmot_mm.formats.tables import NumberTable
 
 from ..frame_records import Boxes, RecordsBuilder
-from ..tables import NumberTable
 
 
 def annotation_files(folder: Path, pattern: str) -> list[Path]:

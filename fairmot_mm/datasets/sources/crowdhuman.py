@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.formats.annotation_errors import report
 from fairmot_mm.registry import DATASETS
 
-from ..faults import report
 from ..frame_dataset import FrameDataset
 from ..frame_records import Boxes, FrameRecords, RecordsBuilder
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.formats.annotation_errors import report
+from fairmot_mm.formats.tables import NumberTable, check_keys, read_lines, read_table
+from fairmot_mm.formats.video_file import VideoFile
 from fairmot_mm.registry import DATASETS
 
-from ..faults import report
 from ..frame_dataset import FrameDataset
 from ..frame_records import Boxes, FrameRecords, RecordsBuilder
-from ..tables import NumberTable, check_keys, read_lines, read_table
-from ..video_file import VideoFile
 from .common import count_boxes, frame_images, with_images
 
 _NAMED = "frame or image, id, x, y, w, h or x1, y1, x2, y2, class"

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
+from fairmot_mm.formats.annotation_errors import report
 from fairmot_mm.registry import DATASETS
 
-from ..faults import report
 from ..frame_dataset import FrameDataset
 from ..frame_records import Boxes, FrameRecords, RecordsBuilder
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.formats.annotation_errors import as_fault
+from fairmot_mm.formats.tables import NumberTable, check_keys, read_table
 from fairmot_mm.registry import DATASETS
 
-from ..faults import as_fault
 from ..frame_dataset import FrameDataset
 from ..frame_records import FrameRecords, RecordsBuilder
-from ..tables import NumberTable, check_keys, read_table
 from .common import (
     add_sequence,
     annotation_files,

@@ -1,6 +1,6 @@
 from .augmentation import RandomBoxAffine, RandomSaturationValue, warp_boxes
 from .formatting import PackTrackTrainInputs
-from .letterbox import Letterbox, letterbox
+from .letterbox import Letterbox
 from .loading import CheckedLoadImageFromFile
 from .mixing import MixUp, Mosaic
 
@@ -12,6 +12,5 @@ __all__ = [
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",
-    "letterbox",
     "warp_boxes",
 ]

@@ -1,8 +1,7 @@
 from mmcv.transforms import LoadImageFromFile
 
+from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import TRANSFORMS
-
-from ..video_file import read_frame
 
 
 @TRANSFORMS.register_module()

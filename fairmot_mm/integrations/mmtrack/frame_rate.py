@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmcv.transforms import BaseTransform
 
-from fairmot_mm.datasets.mot_folder import read_sequence
+from fairmot_mm.formats.mot import read_sequence
 from fairmot_mm.registry import TRANSFORMS
 
 

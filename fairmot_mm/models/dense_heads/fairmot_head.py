@@ -10,11 +10,11 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from fairmot_mm.registry import MODELS
+from fairmot_mm.structures.letterbox import input_to_image
 
 from ..layers.branch import ConvBranch
 from ..utils import gather_cells
 from .center_targets import CenterTargets, center_targets
-from .geometry import input_to_image
 
 
 @MODELS.register_module()

@@ -8,8 +8,8 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor
 
+from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
-from fairmot_mm.utils.checkpoint import TRAINING_ONLY
 
 
 @MODELS.register_module()

@@ -8,8 +8,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from fairmot_mm.registry import TASK_UTILS
-
-from ..dense_heads.geometry import input_to_image
+from fairmot_mm.structures.letterbox import input_to_image
 
 
 @TASK_UTILS.register_module()

@@ -7,7 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from formats import edit, rows_of, sample
+from annotated_samples import edit, rows_of, sample
 
 from fairmot_mm.datasets import (
     BDD100KFrameDataset,

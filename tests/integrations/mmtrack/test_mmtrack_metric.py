@@ -7,8 +7,9 @@ import pytest
 import torch
 from mmtrack.evaluation import MOTChallengeMetrics
 
-from fairmot_mm.datasets.mot_folder import read_gt, read_sequence, write_results
 from fairmot_mm.evaluation.protocol import BACKENDS, COMBINED
+from fairmot_mm.formats.mot import read_gt, read_sequence
+from fairmot_mm.formats.mot_results import write_results
 
 PEDESTRIAN, STATIC_PERSON = 1, 7
 FIGURES = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDSW", "FP", "FN", "MT")

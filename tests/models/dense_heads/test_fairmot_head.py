@@ -3,7 +3,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from fairmot_mm.models import FairMOTHead
-from fairmot_mm.models.dense_heads.geometry import input_to_image
+from fairmot_mm.structures.letterbox import input_to_image
 
 
 def instances(boxes) -> InstanceData:

@@ -8,9 +8,9 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
 
-from fairmot_mm.datasets.transforms import letterbox
 from fairmot_mm.models import DCNv2
 from fairmot_mm.registry import MODELS
+from fairmot_mm.structures.letterbox import letterbox
 from fairmot_mm.utils import convert_fairmot_checkpoint
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import deform_sampling
+from . import cpu_kernels
 
 # Samples of so many bytes are made and multiplied at a time: they stay in a processor's
 # cache, and no more memory than this is needed for them at any size of the map.
@@ -49,7 +49,7 @@ class Samples:
         kernel = np.indices(kernel_size).reshape(2, -1)
         # Positions are rounded to the precision of the offsets, as torchvision's are.
         grids = [
-            deform_sampling.grid(
+            cpu_kernels.grid(
                 mask.shape[2 + axis],
                 kernel[axis] * dilation[axis],
                 stride[axis],
@@ -75,7 +75,7 @@ class Samples:
 
     def sample(self, start: int, stop: int, columns: Tensor) -> Tensor:
         """Samples (M, K, C) of a chunk, made in ``columns``."""
-        deform_sampling.sample(
+        cpu_kernels.sample(
             torch.get_num_threads(), self.inputs, start, stop, _array(columns)
         )
         return columns[: stop - start].to(self.dtype)
@@ -91,9 +91,7 @@ class Samples:
     ) -> None:
         """Gradients of a chunk's samples, which take their gradients' place."""
         arrays = [t.numpy() for t in (columns, grad_rows, grad_offset, grad_mask)]
-        deform_sampling.sample_backward(
-            len(grad_mask), self.inputs, start, stop, *arrays
-        )
+        cpu_kernels.sample_backward(len(grad_mask), self.inputs, start, stop, *arrays)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

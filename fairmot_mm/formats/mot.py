@@ -16,12 +16,29 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from mmengine.structures import InstanceData
 
+from .annotation_errors import collecting, report
 from .tables import check_keys, read_table
 
 PEDESTRIAN = 1
 NO_CLASS = -1
+
+# Class column of MOT16 and later (Milan et al., arXiv:1603.00831, table 3).
+MOT_CLASSES = (
+    "pedestrian",
+    "person_on_vehicle",
+    "car",
+    "bicycle",
+    "motorbike",
+    "non_motorised_vehicle",
+    "static_person",
+    "distractor",
+    "occluder",
+    "occluder_on_ground",
+    "occluder_full",
+    "reflection",
+    "crowd",
+)
 
 
 @dataclass(frozen=True)
@@ -259,77 +276,63 @@ def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
     return (annotations.marks != 0) & pedestrian
 
 
-# Frame, identity, x, y, w, h, score.
-RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1"
-# The same and the class, from 1, where VisDrone's results have it.
-CLASS_RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1"
-
-
-def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
-    """Rows of a result file from the tracks of one frame.
+def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
+    """First and last frame of a half of a sequence, from 1, both included.
 
     Args:
-        frame_number: Number of the frame, from 1.
-        tracks: ``bboxes`` (N, 4) xyxy in pixels, ``scores`` and ``instances_id``.
-
-    Returns:
-        (N, 7): frame, identity, x, y, w, h, score.
-    """
-    tracks = tracks.numpy()
-    boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
-    return np.column_stack(
-        (
-            np.full(len(boxes), frame_number),
-            tracks.instances_id,
-            boxes[:, :2],
-            boxes[:, 2:] - boxes[:, :2],
-            tracks.scores,
-        )
-    )
-
-
-def write_results(path: str | Path, rows: np.ndarray) -> None:
-    """Write tracks the way the benchmark takes them, sorted by (frame, id).
-
-    Args:
-        path: File to write; its folder is created.
-        rows: (N, 7): frame (from 1), id, x, y, w, h in pixels, score.
-    """
-    path = Path(path)
-    rows = np.asarray(rows, dtype=np.float64).reshape(-1, 7)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(
-        path,
-        rows[np.lexsort((rows[:, 1], rows[:, 0]))],
-        fmt=RESULT_LINE,
-    )
-
-
-def read_results(path: str | Path, length: int | None = None) -> np.ndarray:
-    """Read and check a result file.
-
-    Args:
-        path: Lines of ``frame,id,x,y,w,h[,score[,...]]``; may be empty.
-        length: Frames of the sequence, if results beyond it are an error.
-
-    Returns:
-        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if
-        the file has none).
+        sequence (MOTSequence): The sequence.
+        half (str | None): ``first``, ``second``, or None for all of it. The first half
+            is the shorter one, as in the published split.
 
     Raises:
-        FileNotFoundError: The file is missing.
-        ValueError: ``FILE:LINE`` is not what it should be: not a finite number, too
-            few columns, a frame below 1 or beyond ``length``, an identity twice in a
-            frame.
+        ValueError: If ``half`` is something else, or the half is empty.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such result file")
-    table = read_table(path, min_columns=6)
-    values = check_keys(table, {0: "frame", 1: "id"}, length).values
-    if values.shape[1] == 6:
-        values = np.column_stack((values, np.ones(len(values))))
-    return values[:, :7]
+    length = sequence.length
+    ranges = {
+        None: (1, length),
+        "first": (1, length // 2),
+        "second": (length // 2 + 1, length),
+    }
+    if half not in ranges:
+        raise ValueError(f"{half=}: choose 'first', 'second' or None")
+    first, last = ranges[half]
+    if last < first:
+        raise ValueError(
+            f"{sequence.root}: the {half} half of its seqLength of {length} is empty"
+        )
+    return first, last
+
+
+def check_images(sequence: MOTSequence, frames: range) -> None:
+    """Name the first image that is missing, before hours of training find it."""
+    folder = sequence.root / sequence.image_dir
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no image folder {folder}, named by imDir in seqinfo.ini"
+        )
+    present = set(os.listdir(folder))
+    missing = [f for f in frames if sequence.image_path(f).name not in present]
+    if collecting():
+        # The missing ones are reported one by one, later on.
+        _report_extra_images(sequence, present)
+    elif missing:
+        raise FileNotFoundError(
+            f"{sequence.image_path(missing[0])} is missing, and {len(missing) - 1} "
+            f"more of {len(frames)} frames: correct seqLength or imExt in seqinfo.ini, "
+            "or restore the images"
+        )
+
+
+def _report_extra_images(sequence: MOTSequence, present: set[str]) -> None:
+    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
+    extra = [n for n in present - known if n.endswith(sequence.extension)]
+    if extra:
+        path = sequence.root / "seqinfo.ini"
+        text = (
+            f"seqLength is {sequence.length}, but {sequence.image_dir} has "
+            f"{len(extra)} images more, such as {min(extra)}"
+        )
+        report("size mismatch", path, line_of_key(path, "seqLength"), text)
 
 
 def line_of_key(path: Path, key: str) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .faults import report, report_rows
+from .annotation_errors import report, report_rows
 
 # Past this, float64 (what the files are parsed to) skips whole numbers.
 _LARGEST_INTEGER = 2**53

@@ -5,7 +5,7 @@ from torchvision.ops import deform_conv2d
 
 from fairmot_mm.registry import MODELS
 
-from .sampled_deform_conv import sampled_deform_conv2d
+from .cpu_operator import sampled_deform_conv2d
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from fairmot_mm.datasets import MOTFrameDataset
-from fairmot_mm.utils.runner import (
+from fairmot_mm.engine.runner import (
     build_training_runner,
     check_batches,
     fit_to_training_data,
@@ -75,7 +75,7 @@ def test_data_that_make_no_batch_are_refused(monkeypatch):
     check_batches(15, ConfigDict(batch_size=15, drop_last=True))
     check_batches(15, ConfigDict(batch_size=16, drop_last=False))
     # The sampler gives eight images to each of two, some to both.
-    monkeypatch.setattr("fairmot_mm.utils.runner.get_world_size", lambda: 2)
+    monkeypatch.setattr("fairmot_mm.engine.runner.get_world_size", lambda: 2)
     check_batches(15, ConfigDict(batch_size=8, drop_last=True))
     with pytest.raises(ValueError, match=r"for 2 processes make no batch of 9"):
         check_batches(15, ConfigDict(batch_size=9, drop_last=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairmot_mm.datasets import CheckedLoadImageFromFile
-from fairmot_mm.datasets.video_file import VideoFile, read_frame
+from fairmot_mm.formats.video_file import VideoFile, read_frame
 
 
 def frames_in_order(path: Path) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from mmcv.cnn import build_conv_layer
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from fairmot_mm.models.layers import DCNv2, sampled_deform_conv, sampled_deform_conv2d
+from fairmot_mm.models.layers.dcn import DCNv2, cpu_operator, sampled_deform_conv2d
 
 GEOMETRIES = [
     dict(kernel_size=3, padding=1),
@@ -99,8 +99,8 @@ def test_samples_are_made_in_chunks(monkeypatch):
     conv = layer(kernel_size=3, padding=1)
     image = torch.randn(2, 8, 11, 14)
     whole = conv(image)
-    monkeypatch.setattr(sampled_deform_conv, "CHUNK_BYTES", 7 * 9 * 8 * 4)
-    monkeypatch.setattr(sampled_deform_conv, "CHUNK_CELLS", 1)
+    monkeypatch.setattr(cpu_operator, "CHUNK_BYTES", 7 * 9 * 8 * 4)
+    monkeypatch.setattr(cpu_operator, "CHUNK_CELLS", 1)
     assert torch.allclose(conv(image), whole, atol=1e-6)
 
 
@@ -126,9 +126,7 @@ def test_works_in_several_threads_and_in_a_forked_process():
         outs = list(threads.map(conv, [image] * 16))
     assert all(torch.allclose(out, expected, atol=1e-6) for out in outs)
     offset, mask = torch.randn(1, 18, 40, 40), torch.rand(1, 9, 40, 40)
-    samples = sampled_deform_conv.Samples(
-        image, offset, mask, (3, 3), [1, 1], [1, 1], [1, 1]
-    )
+    samples = cpu_operator.Samples(image, offset, mask, (3, 3), [1, 1], [1, 1], [1, 1])
     columns = samples.empty()
     here = samples.sample(0, samples.chunk, columns).clone()
     columns.share_memory_().zero_()

@@ -12,17 +12,17 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
 
-from fairmot_mm.registry import MODELS
-from fairmot_mm.utils import load_for_tracking
-from fairmot_mm.utils.architectures import ARCHITECTURES
-from fairmot_mm.utils.checkpoint import read_checkpoint
-from fairmot_mm.utils.published_checkpoint import (
+from fairmot_mm.checkpoints.architectures import ARCHITECTURES
+from fairmot_mm.checkpoints.conversion import (
     BACKBONE,
     DETECTOR,
     FAIRMOT,
     convert_published,
     publish,
 )
+from fairmot_mm.checkpoints.loading import read_checkpoint
+from fairmot_mm.registry import MODELS
+from fairmot_mm.utils import load_for_tracking
 
 DATA = Path(__file__).parents[1] / "data"
 CONVERTERS = Path(__file__).parents[2] / "tools/model_converters"

@@ -4,15 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairmot_mm.datasets.mot_folder import (
+from fairmot_mm.formats.mot import (
     MOTSequence,
     evaluated_pedestrians,
     find_sequences,
     read_gt,
-    read_results,
     read_sequence,
-    write_results,
 )
+from fairmot_mm.formats.mot_results import read_results, write_results
 
 INI = """[Sequence]
 name={name}

@@ -1,6 +1,6 @@
 import pytest
 
-from fairmot_mm.engine import MasterLoggerHook, logger_hook
+from fairmot_mm.engine.hooks import MasterLoggerHook, logger_hook
 from fairmot_mm.registry import HOOKS
 
 

@@ -10,13 +10,10 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import HOOKS
-from fairmot_mm.utils.image import read_image
-from fairmot_mm.visualization.track_drawer import (
-    DEFAULT_FRAME_RATE,
-    TrackDrawer,
-    VideoWriter,
-)
+from fairmot_mm.streams import DEFAULT_FRAME_RATE, VideoWriter
+from fairmot_mm.visualization import TrackDrawer
 
 
 @HOOKS.register_module()

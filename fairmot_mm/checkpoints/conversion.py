@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from .architectures import ARCHITECTURES, BRANCHES, HEAD_NAMES, network_tensors
-from .checkpoint import TRAINING_ONLY, unwrap_checkpoint
+from .loading import TRAINING_ONLY, unwrap_checkpoint
 
 # What a file holds: all of FairMOT; CenterNet, which has no embedding; or a backbone
 # with its ImageNet classifier.

@@ -1,105 +1,28 @@
 import logging
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
 
-from fairmot_mm.registry import DATASETS
-
-from .faults import as_fault, collecting, report, report_rows
-from .frame_dataset import FrameDataset
-from .frame_records import Boxes, FrameRecords, RecordsBuilder
-from .mot_folder import (
+from fairmot_mm.formats.annotation_errors import as_fault, report_rows
+from fairmot_mm.formats.mot import (
+    MOT_CLASSES,
     PEDESTRIAN,
     MOTAnnotations,
     MOTSequence,
+    check_images,
     evaluated_pedestrians,
     find_sequences,
-    line_of_key,
     read_gt,
+    split_range,
 )
-from .sources.common import class_table
+from fairmot_mm.registry import DATASETS
 
-# Class column of MOT16 and later (Milan et al., arXiv:1603.00831, table 3).
-MOT_CLASSES = (
-    "pedestrian",
-    "person_on_vehicle",
-    "car",
-    "bicycle",
-    "motorbike",
-    "non_motorised_vehicle",
-    "static_person",
-    "distractor",
-    "occluder",
-    "occluder_on_ground",
-    "occluder_full",
-    "reflection",
-    "crowd",
-)
-
-
-def half_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
-    """First and last frame of a half of a sequence, from 1, both included.
-
-    Args:
-        sequence (MOTSequence): The sequence.
-        half (str | None): ``first``, ``second``, or None for all of it. The first half
-            is the shorter one, as in the published split.
-
-    Raises:
-        ValueError: If ``half`` is something else, or the half is empty.
-    """
-    length = sequence.length
-    ranges = {
-        None: (1, length),
-        "first": (1, length // 2),
-        "second": (length // 2 + 1, length),
-    }
-    if half not in ranges:
-        raise ValueError(f"{half=}: choose 'first', 'second' or None")
-    first, last = ranges[half]
-    if last < first:
-        raise ValueError(
-            f"{sequence.root}: the {half} half of its seqLength of {length} is empty"
-        )
-    return first, last
-
-
-def _check_images(sequence: MOTSequence, frames: range) -> None:
-    """Name the first image that is missing, before hours of training find it."""
-    folder = sequence.root / sequence.image_dir
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no image folder {folder}, named by imDir in seqinfo.ini"
-        )
-    present = set(os.listdir(folder))
-    missing = [f for f in frames if sequence.image_path(f).name not in present]
-    if collecting():
-        # The missing ones are reported one by one, later on.
-        _report_extra_images(sequence, present)
-    elif missing:
-        raise FileNotFoundError(
-            f"{sequence.image_path(missing[0])} is missing, and {len(missing) - 1} "
-            f"more of {len(frames)} frames: correct seqLength or imExt in seqinfo.ini, "
-            "or restore the images"
-        )
-
-
-def _report_extra_images(sequence: MOTSequence, present: set[str]) -> None:
-    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
-    extra = [n for n in present - known if n.endswith(sequence.extension)]
-    if extra:
-        path = sequence.root / "seqinfo.ini"
-        text = (
-            f"seqLength is {sequence.length}, but {sequence.image_dir} has "
-            f"{len(extra)} images more, such as {min(extra)}"
-        )
-        report("size mismatch", path, line_of_key(path, "seqLength"), text)
+from ..frame_dataset import FrameDataset
+from ..frame_records import Boxes, FrameRecords, RecordsBuilder
+from .common import class_table
 
 
 @DATASETS.register_module()
@@ -153,10 +76,10 @@ class MOTFrameDataset(FrameDataset):
         sequences = find_sequences(self.data_root, self.sequences, self.detector)
         _warn_of_triplicates(sequences)
         for sequence in sequences:
-            first, last = half_range(sequence, self.half)
+            first, last = split_range(sequence, self.half)
             frames = range(first, last + 1)
             with as_fault("unreadable file", sequence.gt_path):
-                _check_images(sequence, frames)
+                check_images(sequence, frames)
                 lines = read_gt(sequence)
                 read += len(lines)
                 lines, labels = self._chosen(sequence, frames, lines, table)
@@ -274,73 +197,3 @@ def _warn_of_triplicates(sequences: Sequence[MOTSequence]) -> None:
                 level=logging.WARNING,
             )
             return
-
-
-@DATASETS.register_module()
-class MOTVideoDataset(BaseVideoDataset):
-    """Videos of MOTChallenge sequences, frame by frame, for tracking.
-
-    Only images and ``seqinfo.ini`` are read; ground truth, where there is any, is the
-    metric's. Use with :class:`VideoSampler`.
-
-    Args:
-        data_root (str): Folder of sequences, or one sequence.
-        sequences (Sequence[str] | None): Names of the sequences; all if None.
-        detector (str | None): Takes only sequences whose name ends with it.
-        half (str | None): ``first`` or ``second`` half of each sequence.
-        metainfo (dict | None): ``classes``, the names of the model's labels.
-        **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
-
-    Raises:
-        FileNotFoundError: If the folder, a sequence or an image is missing.
-        ValueError: If a ``seqinfo.ini`` is malformed or no sequence is found.
-    """
-
-    METAINFO = dict(classes=("pedestrian",))  # noqa: RUF012
-
-    def __init__(
-        self,
-        data_root: str,
-        sequences: Sequence[str] | None = None,
-        detector: str | None = None,
-        half: str | None = None,
-        metainfo: dict | None = None,
-        **kwargs,
-    ) -> None:
-        self.sequences = sequences
-        self.detector = detector
-        self.half = half
-        super().__init__(
-            data_root=data_root, metainfo=metainfo, test_mode=True, **kwargs
-        )
-
-    def load_data_list(self) -> list[dict]:
-        """One record per video with its ``images``."""
-        videos, num_images = [], 0
-        found = find_sequences(self.data_root, self.sequences, self.detector)
-        for video_id, sequence in enumerate(found):
-            first, last = half_range(sequence, self.half)
-            frames = range(first, last + 1)
-            _check_images(sequence, frames)
-            images = [
-                dict(
-                    img_path=str(sequence.image_path(frame)),
-                    img_id=num_images + i,
-                    frame_id=i,
-                    frame_number=frame,
-                    frame_rate=sequence.frame_rate,
-                    frame_range=(first, last),
-                    sequence_name=sequence.name,
-                    sequence_root=str(Path(sequence.root)),
-                )
-                for i, frame in enumerate(frames)
-            ]
-            num_images += len(images)
-            videos.append(
-                dict(video_id=video_id, images=images, video_length=len(images))
-            )
-        print_log(
-            f"{self.data_root}: {len(videos)} sequences, {num_images} images to track",
-            logger="current",
-        )
-        return videos

@@ -8,7 +8,7 @@ import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
-from fairmot_mm.engine.track_video_hook import TrackVideoHook
+from fairmot_mm.engine.hooks.track_video_hook import TrackVideoHook
 from fairmot_mm.registry import HOOKS
 
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fairmot_mm.datasets import synthetic
-from fairmot_mm.datasets.synthetic import make_dataset, make_sequence
-from fairmot_mm.datasets.synthetic.camera import Camera
-from fairmot_mm.datasets.synthetic.figure import draw_figure
-from fairmot_mm.datasets.synthetic.look import Look
-from fairmot_mm.datasets.synthetic.scene import Scene
+from fairmot_mm import synthetic
+from fairmot_mm.synthetic import make_dataset, make_sequence
+from fairmot_mm.synthetic.camera import Camera
+from fairmot_mm.synthetic.figure import draw_figure
+from fairmot_mm.synthetic.look import Look
+from fairmot_mm.synthetic.scene import Scene
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic_mot.py"
 SEQUENCE = dict(num_frames=40, num_people=6, size=(256, 144), seed=5)

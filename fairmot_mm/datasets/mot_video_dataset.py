@@ -1,0 +1,78 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmdet.datasets import BaseVideoDataset
+from mmengine.logging import print_log
+
+from fairmot_mm.formats.mot import check_images, find_sequences, split_range
+from fairmot_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MOTVideoDataset(BaseVideoDataset):
+    """Videos of MOTChallenge sequences, frame by frame, for tracking.
+
+    Only images and ``seqinfo.ini`` are read; ground truth, where there is any, is the
+    metric's. Use with :class:`VideoSampler`.
+
+    Args:
+        data_root (str): Folder of sequences, or one sequence.
+        sequences (Sequence[str] | None): Names of the sequences; all if None.
+        detector (str | None): Takes only sequences whose name ends with it.
+        half (str | None): ``first`` or ``second`` half of each sequence.
+        metainfo (dict | None): ``classes``, the names of the model's labels.
+        **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
+
+    Raises:
+        FileNotFoundError: If the folder, a sequence or an image is missing.
+        ValueError: If a ``seqinfo.ini`` is malformed or no sequence is found.
+    """
+
+    METAINFO = dict(classes=("pedestrian",))  # noqa: RUF012
+
+    def __init__(
+        self,
+        data_root: str,
+        sequences: Sequence[str] | None = None,
+        detector: str | None = None,
+        half: str | None = None,
+        metainfo: dict | None = None,
+        **kwargs,
+    ) -> None:
+        self.sequences = sequences
+        self.detector = detector
+        self.half = half
+        super().__init__(
+            data_root=data_root, metainfo=metainfo, test_mode=True, **kwargs
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """One record per video with its ``images``."""
+        videos, num_images = [], 0
+        found = find_sequences(self.data_root, self.sequences, self.detector)
+        for video_id, sequence in enumerate(found):
+            first, last = split_range(sequence, self.half)
+            frames = range(first, last + 1)
+            check_images(sequence, frames)
+            images = [
+                dict(
+                    img_path=str(sequence.image_path(frame)),
+                    img_id=num_images + i,
+                    frame_id=i,
+                    frame_number=frame,
+                    frame_rate=sequence.frame_rate,
+                    frame_range=(first, last),
+                    sequence_name=sequence.name,
+                    sequence_root=str(Path(sequence.root)),
+                )
+                for i, frame in enumerate(frames)
+            ]
+            num_images += len(images)
+            videos.append(
+                dict(video_id=video_id, images=images, video_length=len(images))
+            )
+        print_log(
+            f"{self.data_root}: {len(videos)} sequences, {num_images} images to track",
+            logger="current",
+        )
+        return videos

@@ -1,0 +1,4 @@
+from .logger_hook import MasterLoggerHook
+from .track_video_hook import TrackVideoHook
+
+__all__ = ["MasterLoggerHook", "TrackVideoHook"]
