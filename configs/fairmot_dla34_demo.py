@@ -25,26 +25,27 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type="CheckedLoadImageFromFile"),
+    _base_.load,
     dict(type="RandomSaturationValue", fraction=0.2),
-    dict(type="Letterbox", size=input_size),
+    _base_.letterbox,
     dict(type="RandomBoxAffine", degrees=(0, 0), scale=(0.75, 1.3), shear=(0, 0)),
-    dict(type="mmdet.RandomFlip", prob=0.5),
-    dict(type="PackTrackTrainInputs"),
+    _base_.flip,
+    _base_.pack,
 ]
-test_pipeline = _base_.test_pipeline
-test_pipeline[0].transforms[1].size = input_size
 train_dataloader = dict(
     batch_size=1,
     num_workers=1,
     dataset=dict(
-        data_root=f"{data_root}/training/train", detector=None, pipeline=train_pipeline
+        data_root=f"{data_root}/training/train",
+        detector=None,
+        input_size=input_size,
+        pipeline=train_pipeline,
     ),
 )
 test_dataloader = dict(
     num_workers=1,
     dataset=dict(
-        data_root=f"{data_root}/unseen/test", detector=None, pipeline=test_pipeline
+        data_root=f"{data_root}/unseen/test", detector=None, input_size=input_size
     ),
 )
 

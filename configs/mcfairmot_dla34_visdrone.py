@@ -9,6 +9,7 @@ train_dataloader = dict(
         data_root="data/VisDrone2019-MOT-train",
         # Identities count from 0 in each class; num_ids becomes a list of ten numbers.
         per_class_ids=True,
+        input_size={{_base_.train_dataloader.dataset.input_size}},
         pipeline={{_base_.train_pipeline}},
     )
 )

@@ -10,9 +10,9 @@ from mmengine.dataset import default_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from fairmot_mm.checkpoints import load_for_tracking
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
-from fairmot_mm.utils import load_for_tracking
 
 
 def init_model(
@@ -104,6 +104,7 @@ def prepare_frame(
             frame_id=[frame_id],
             frame_rate=[frame_rate],
             ori_shape=[frame.shape[:2]],
+            input_size=[model.cfg.test_dataloader.dataset.get("input_size")],
         )
     )
     return default_collate([data])
