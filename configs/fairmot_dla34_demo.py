@@ -1,11 +1,11 @@
-# For tools/run_demo.sh: made-up sequences, trained from scratch in minutes on two CPU
+# For tools/run_demo.sh: synthetic sequences, trained from scratch in minutes on two CPU
 # cores. Images are small and people plain, so a small input and few steps suffice.
 _base_ = "fairmot_dla34_mot17.py"
 
 data_root = "demo_output"
 input_size = (256, 160)
 
-# One image a step: the statistics that testing uses are to be those of many steps.
+# One image a step: running statistics average over many steps.
 norm_cfg = dict(type="BN", momentum=0.03)
 model = dict(
     backbone=dict(norm_cfg=norm_cfg),
@@ -14,13 +14,12 @@ model = dict(
     neck=dict(use_dcn=False, norm_cfg=norm_cfg),
     bbox_head=dict(
         feat_channels=128,
-        # In so few steps the size has to be learned faster.
+        # So few steps need a higher weight of the size.
         loss_size=dict(type="mmdet.L1Loss", loss_weight=0.3),
     ),
-    # Detection is what takes longest to learn from nothing: ReID gets less of the
-    # shared features than it does in a long training.
+    # Detection takes longest to learn from scratch, so ReID has a low weight.
     task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
-    # A network so young would find lost people again in others.
+    # After so short a training embeddings confuse people: lost tracks are dropped early.
     tracker=dict(num_frames_retain=10),
 )
 

@@ -1,11 +1,11 @@
-# A check that everything learns: the frames of one short sequence by heart, from
-# scratch, in minutes on two CPU cores. Training and tracking data are the same, so the
-# figures say nothing about other data.
+# A check that everything learns: overfits one short sequence, from scratch, in minutes
+# on two CPU cores. Training and tracking data are the same, so the figures say nothing
+# about other data.
 _base_ = "fairmot_dla34_mot17_576x320.py"
 
 data_root = "data/MOT17-mini"
 
-# As they are: without augmentation.
+# Without augmentation.
 train_pipeline = [_base_.load, _base_.letterbox, _base_.pack]
 train_dataloader = dict(
     batch_size=1,

@@ -15,6 +15,6 @@ train_dataloader = dict(
 )
 model = dict(
     bbox_head=dict(num_classes=10),
-    # Vehicles are wider than high, and from the air all are small: nothing is hidden.
+    # Vehicles are wide, and everything is small from the air: no box is hidden.
     tracker=dict(min_box_area=0, max_aspect_ratio=None),
 )

@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from this checkpoint, or from the newest in the work dir",
+        help="resume from this checkpoint, or from the newest in the work dir",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(

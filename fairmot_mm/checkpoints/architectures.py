@@ -18,7 +18,7 @@ BRANCHES = dict(
     reg="bbox_head.offset_branch",
     id="reid_head.branch",
 )
-# Our name -> published name of what belongs to the heads.
+# Our name -> published name, of the heads.
 HEAD_NAMES = MappingProxyType(
     {
         f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
@@ -79,7 +79,7 @@ _RESFPNDCN = (
     (r"^backbone\.", ""),
 )
 _HRNET = ((r"^backbone\.", ""),)
-# The published list of layers counts the whole network through.
+# The reference implementation numbers the layers of the whole network in one list.
 _YOLO_FIRST = dict(reductions=10, csp_layers=13)
 _YOLO = (
     (r"^backbone\.stem\.", "backbone.model.0."),
