@@ -19,7 +19,7 @@ model = dict(
     ),
     # Detection takes longest to learn from scratch, so ReID has a low weight.
     task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
-    # After so short a training embeddings confuse people: lost tracks are dropped early.
+    # After a short training embeddings confuse people: lost tracks are dropped early.
     tracker=dict(num_frames_retain=10),
 )
 

@@ -5,7 +5,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="fairmot_mm.MasterLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # More than the last, so that a run killed while it writes resumes from the one before.
+    # Not the last alone: a run killed while it writes resumes from the one before.
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
