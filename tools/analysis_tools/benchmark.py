@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,6 +41,7 @@ from fairmot_mm.models.losses.chunked_cross_entropy import chunked_cross_entropy
 from fairmot_mm.registry import DATASETS, MODELS
 from fairmot_mm.streams import VideoWriter
 from fairmot_mm.synthetic import make_sequence
+from fairmot_mm.utils.command_line import Parser, command
 
 CONFIG = Path(__file__).parents[2] / "configs/fairmot_dla34_mot17.py"
 META = dict(ori_shape=(1080, 1920))
@@ -356,18 +358,21 @@ def environment(device: torch.device) -> dict:
     )
 
 
-def main() -> None:
-    """Time what was asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--runs", type=int, default=5, help="of which the median")
     parser.add_argument("--device", help="cuda if there is one")
     parser.add_argument("--out", help="JSON file for the figures")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Time what was asked for."""
     if args.runs < 1:
-        parser.error("--runs must be at least 1")
+        raise ValueError(f"--runs is {args.runs}, expected at least 1")
     keep_freed_memory()
     init_default_scope("fairmot_mm")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -383,4 +388,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
