@@ -3,8 +3,12 @@
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import Parser, command, find_config, running
+
+if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
+    from mmdet.structures import TrackDataSample
 
 
 def make_parser() -> Parser:
@@ -52,10 +56,10 @@ def main(args: argparse.Namespace) -> None:
     with running(), Progress(*columns, TextColumn("{task.description}")) as progress:
         task = progress.add_task("", total=None)
 
-        def on_frame(number: int, tracks: object) -> None:
-            people = len(tracks.pred_track_instances)
+        def on_frame(number: int, result: "TrackDataSample") -> None:
             speed = (number + 1) / (time.perf_counter() - start)
-            text = f"{speed:.1f} frames a second, {people} tracks"
+            tracks = len(result.pred_track_instances)
+            text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
         count = track_video(model, source, args.out, args.show, on_frame)
