@@ -14,6 +14,7 @@ import re
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from fairmot_mm.datasets import JDEFrameDataset, MOTFrameDataset
+from fairmot_mm.datasets.frame_dataset import FrameDataset
 from fairmot_mm.utils.command_line import Parser, command
 
 PER_FOLDER = 1000
@@ -73,7 +75,7 @@ def private_megabytes() -> float:
     return sum(map(int, re.findall(r"Private_\w+: +(\d+) kB", text))) / 1024
 
 
-def read_all(dataset, start: int, results: multiprocessing.Queue) -> None:
+def read_all(dataset: FrameDataset, start: int, results: multiprocessing.Queue) -> None:
     """What a worker does, without the images: touches every array."""
     before = private_megabytes()
     records = dataset.records
@@ -84,7 +86,7 @@ def read_all(dataset, start: int, results: multiprocessing.Queue) -> None:
     results.put(private_megabytes() - before)
 
 
-def measure(name: str, build) -> None:
+def measure(name: str, build: Callable[[], FrameDataset]) -> None:
     """Open a dataset and read it in workers."""
     start = time.perf_counter()
     dataset = build()
