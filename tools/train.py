@@ -23,7 +23,7 @@ def make_parser() -> Parser:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from this checkpoint, or from the newest in the work dir",
+        help="resume from this checkpoint, or from the newest in the work dir",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(
@@ -58,16 +58,9 @@ def load_config(args: argparse.Namespace) -> "Config":
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Train."""
-    from fairmot_mm.engine.runner import (
-        build_training_runner,
-        keep_freed_memory,
-        prepare_cpu_processes,
-    )
+    from fairmot_mm.engine.runner import build_runner
 
-    cfg = load_config(args)
-    prepare_cpu_processes(cfg)
-    keep_freed_memory()
-    runner = build_training_runner(cfg)
+    runner = build_runner(load_config(args))
     with running():
         runner.train()
 

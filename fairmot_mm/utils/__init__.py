@@ -1,15 +1,11 @@
-from typing import TYPE_CHECKING
+"""Helpers; the functions of ``fairmot_mm.checkpoints`` are reachable from here, too."""
 
-if TYPE_CHECKING:
-    from fairmot_mm.checkpoints import convert_fairmot_checkpoint, load_for_tracking
-
-__all__ = ["convert_fairmot_checkpoint", "load_for_tracking"]
+_FROM_CHECKPOINTS = ("convert_fairmot_checkpoint", "load_for_tracking")
 
 
 def __getattr__(name: str) -> object:
-    """Import PyTorch no sooner than one of these is asked for."""
-    if name not in __all__:
+    if name not in _FROM_CHECKPOINTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fairmot_mm import checkpoints
+    from fairmot_mm import checkpoints  # they need PyTorch
 
     return getattr(checkpoints, name)

@@ -13,7 +13,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-from . import mmcv_ops
+from .mmcv_ops import importable_operators
 
 # Printed, not logged, on each import without an optional package nobody asked for.
 _ONEDL = "Could not import OneDL. Skipping OneDL datasets."
@@ -23,12 +23,6 @@ _WARNINGS = (
     "faster_coco_eval is not installed",
     "Unnecessary conv bias before batch/instance norm",
 )
-
-
-@contextmanager
-def _operators_importable() -> Iterator[None]:
-    mmcv_ops.ensure_importable()
-    yield
 
 
 @contextmanager
@@ -44,7 +38,7 @@ def _without_onedl() -> Iterator[None]:
 
 
 _ARRANGEMENTS = {
-    "mmdet.models": _operators_importable,
+    "mmdet.models": importable_operators,
     "mmdet.datasets": _without_onedl,
 }
 

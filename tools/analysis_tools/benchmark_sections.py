@@ -215,8 +215,7 @@ def pipeline(report: Report) -> None:
         for size in ((1088, 608), (864, 480), (576, 320)):
             for name, dtype in (("", torch.float32), (", bfloat16", torch.bfloat16)):
                 cfg = Config.fromfile(CONFIG)
-                cfg.test_pipeline[0].transforms[1].size = size
-                cfg.test_dataloader.dataset.pipeline = cfg.test_pipeline
+                cfg.test_dataloader.dataset.input_size = size
                 model = init_model(cfg, device=report.device, dtype=dtype)
                 out = Path(folder) / "out.mp4"
                 begin = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Convert a published checkpoint for fairmot_mm.
+"""Convert a checkpoint of the reference implementation for fairmot_mm.
 
-Takes FairMOT's own checkpoints of every architecture, CenterNet's COCO detectors that
-training starts from, and ImageNet weights of their backbones.
+Takes checkpoints of the reference implementation of every architecture, CenterNet's
+COCO detectors that training starts from, and ImageNet weights of their backbones.
 """
 
 import argparse
@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # so that --help need not wait for PyTorch
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = Parser(__doc__)
-    parser.add_argument("source", type=Path, help="file of the published code")
+    parser.add_argument("source", type=Path, help="file to convert")
     parser.add_argument("target", type=Path, help="file to write")
-    parser.add_argument("--arch", help="architecture; found by itself if not given")
+    parser.add_argument("--arch", help="architecture; detected if not given")
     return parser
 
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def report(converted: "ConvertedCheckpoint") -> str:
-    """What was used, renamed and left out, in a few lines."""
+    """What was converted and what was left out, in a few lines."""
     from fairmot_mm.checkpoints.conversion import FAIRMOT
 
     lines = [f"{converted.kind} checkpoint of {converted.arch}"]

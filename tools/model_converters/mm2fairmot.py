@@ -1,7 +1,7 @@
-"""Convert a checkpoint of fairmot_mm for the published code.
+"""Convert a checkpoint of fairmot_mm for the reference implementation.
 
-Takes checkpoints of the training and of fairmot2mm.py; the published code loads what it
-writes. Optimizer and log stay behind.
+Takes checkpoints of the training and of fairmot2mm.py; the reference implementation
+loads what it writes. Optimizer state and log are left out.
 """
 
 import argparse
@@ -16,7 +16,7 @@ def make_parser() -> Parser:
     parser = Parser(__doc__)
     parser.add_argument("source", type=Path, help="checkpoint of fairmot_mm")
     parser.add_argument("target", type=Path, help="file to write")
-    parser.add_argument("--arch", help="architecture; found by itself if not given")
+    parser.add_argument("--arch", help="architecture; detected if not given")
     parser.add_argument(
         "--trust-source",
         action="store_true",
