@@ -75,17 +75,16 @@ def input_to_image(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tens
         raise KeyError("the image's metas need 'ori_shape', its (height, width)")
     height, width = meta["ori_shape"][:2]
     if (scale_factor := meta.get("scale_factor")) is None:
-        factor, pad_param = fit((height, width), input_hw)
+        factor, (top, _, left, _) = fit((height, width), input_hw)
         scale_factor = (factor, factor)
-    elif (pad_param := meta.get("pad_param")) is None:
-        pad_param = (0, 0, 0, 0)
+    elif "pad_param" in meta:
+        top, _, left, _ = meta["pad_param"]
+    else:
+        top = left = 0.0
         _check_whole_pixels(width * scale_factor[0], height * scale_factor[1])
     # From the middle of the image: the reference implementation's order of roundings.
     middle = (width / 2, height / 2)
-    middle_in = (
-        pad_param[2] + middle[0] * scale_factor[0],
-        pad_param[0] + middle[1] * scale_factor[1],
-    )
+    middle_in = (left + middle[0] * scale_factor[0], top + middle[1] * scale_factor[1])
     inverse = boxes.new_tensor([1 / factor for factor in scale_factor[:2]] * 2)
     return (boxes - boxes.new_tensor(middle_in * 2)) * inverse + boxes.new_tensor(
         middle * 2

@@ -19,6 +19,8 @@ class PackTrackTrainInputs(PackDetInputs):
         "gt_instances_ids": "instances_ids",
     }
 
-    def __init__(self, **kwargs) -> None:
+    meta_keys: tuple[str, ...]
+
+    def __init__(self, **kwargs: tuple[str, ...]) -> None:
         super().__init__(**kwargs)
         self.meta_keys = (*self.meta_keys, "pad_param")

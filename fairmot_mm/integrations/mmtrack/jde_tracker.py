@@ -67,4 +67,4 @@ class MMTrackJDETracker(JDETracker):
         data_sample.pred_instances = found
         # As a module: MMTracking's DeepSORT hands over the config it was built from.
         kwargs["data_preprocessor"] = model.data_preprocessor
-        return super().track(model, img, data_sample, **kwargs)
+        return super().track(model, img, data_sample=data_sample, **kwargs)
