@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import MixUp as _MixUp
 from mmdet.datasets.transforms import Mosaic as _Mosaic
 
@@ -11,7 +14,7 @@ from fairmot_mm.registry import TRANSFORMS
 _PER_BOX = ("gt_bboxes_labels", "gt_instances_ids")
 
 
-class _CarryIdentities:
+class _CarryIdentities(BaseTransform):
     """Makes a mixing transform of the toolbox keep identities with their boxes.
 
     The toolbox joins, moves and drops boxes and labels together and knows nothing of
@@ -25,7 +28,7 @@ class _CarryIdentities:
         img_scale: tuple[int, int],
         bbox_clip_border: bool = False,
         pad_val: float = 127.5,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             img_scale=tuple(img_scale),
