@@ -1,10 +1,9 @@
 """FairMOT multi-object tracking as a plugin for the MM toolboxes."""
 
-from .utils import mmcv_ops
+from .utils.mmcv_ops import importable_operators
 
-mmcv_ops.ensure_importable()  # before anything imports mmdet
-
-from . import datasets, engine, evaluation, models  # noqa: E402
-from .version import __version__  # noqa: E402
+with importable_operators():  # MMDetection is imported here
+    from . import datasets, engine, evaluation, models
+from .version import __version__
 
 __all__ = ["__version__", "datasets", "engine", "evaluation", "models"]

@@ -6,11 +6,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.engine.runner import keep_freed_memory, prepare_cpu_processes
-from fairmot_mm.utils import load_for_tracking
+from fairmot_mm.checkpoints import load_for_tracking
+from fairmot_mm.engine.runner import build_runner
 from fairmot_mm.utils.command_line import read_config, runner_parser
 
 
@@ -44,12 +43,10 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.show_dir is not None:
         hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
-    # Training's parts are not built: tracking needs neither data nor schedule.
-    for key in ("train", "val"):
-        for part in (f"{key}_dataloader", f"{key}_cfg", f"{key}_evaluator"):
-            cfg.pop(part, None)
-    for key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
-        cfg.pop(key, None)
+    # Tracking needs neither training data nor a schedule.
+    for key in [*cfg.keys()]:
+        if key.startswith(("train_", "val_", "optim_wrapper", "param_scheduler")):
+            cfg.pop(key)
     cfg.load_from, cfg.resume = None, False
     return cfg
 
@@ -57,15 +54,12 @@ def load_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Track and score."""
     args = parse_args()
-    cfg = load_config(args)
-    prepare_cpu_processes(cfg)
-    keep_freed_memory()
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(load_config(args))
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     # Not the runner's own loading, which lets tensors be missing.
     load_for_tracking(model, args.checkpoint)
-    if hasattr(model, "optimize_for_inference"):
-        model.optimize_for_inference(torch.bfloat16 if args.amp else torch.float32)
+    if (optimize := getattr(model, "optimize_for_inference", None)) is not None:
+        optimize(torch.bfloat16 if args.amp else torch.float32)
     runner.test()
 
 

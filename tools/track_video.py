@@ -5,6 +5,7 @@ import sys
 import time
 
 import torch
+from mmdet.structures import TrackDataSample
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fairmot_mm.apis import init_model, track_video
@@ -47,10 +48,10 @@ def main() -> None:
     with Progress(*columns, TextColumn("{task.description}")) as progress:
         task = progress.add_task("", total=None)
 
-        def on_frame(number: int, tracks: object) -> None:
-            people = len(tracks.pred_track_instances)
+        def on_frame(number: int, result: TrackDataSample) -> None:
             speed = (number + 1) / (time.perf_counter() - start)
-            text = f"{speed:.1f} frames a second, {people} tracks"
+            tracks = len(result.pred_track_instances)
+            text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
         try:

@@ -6,11 +6,7 @@ import torch
 from mmengine.config import Config
 
 import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.engine.runner import (
-    build_training_runner,
-    keep_freed_memory,
-    prepare_cpu_processes,
-)
+from fairmot_mm.engine.runner import build_runner
 from fairmot_mm.utils.command_line import read_config, runner_parser
 
 
@@ -21,7 +17,7 @@ def parse_args() -> argparse.Namespace:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from this checkpoint, or from the newest in the work dir",
+        help="resume from this checkpoint, or from the newest in the work dir",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(
@@ -53,10 +49,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     """Train."""
-    cfg = load_config(parse_args())
-    prepare_cpu_processes(cfg)
-    keep_freed_memory()
-    build_training_runner(cfg).train()
+    build_runner(load_config(parse_args())).train()
 
 
 if __name__ == "__main__":

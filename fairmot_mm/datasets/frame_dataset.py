@@ -44,6 +44,8 @@ class FrameDataset(BaseDataset):
         per_class_ids: Number identities within their class.
         skip_faulty: Leave out what is wrong in the annotations and log how much it
             was, instead of stopping at the first error.
+        input_size: Width and height of the network input, which ``Letterbox`` reads
+            from the record.
         **kwargs: For :class:`mmengine.dataset.BaseDataset`: ``data_root``,
             ``ann_file``, ``metainfo`` with the ``classes`` to learn, ``pipeline``.
 
@@ -61,8 +63,10 @@ class FrameDataset(BaseDataset):
         name: str | None = None,
         per_class_ids: bool = False,
         skip_faulty: bool = False,
+        input_size: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> None:
+        self.input_size = input_size
         self.per_class_ids = per_class_ids
         self.skip_faulty = skip_faulty
         self.left_out: Counter[str] = Counter()
@@ -179,6 +183,8 @@ class FrameDataset(BaseDataset):
         )
         if frame != NO_FRAME:
             info["frame_index"] = frame
+        if self.input_size is not None:
+            info["input_size"] = self.input_size
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:

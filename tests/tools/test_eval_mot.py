@@ -95,7 +95,7 @@ def test_gt_root_may_be_a_lax_sequence(eval_mot, folders, tmp_path, monkeypatch)
     assert eval_mot.main(arguments((sequence, results), "--out", out)) == 0
     assert json.loads(out.read_text())["COMBINED"]["FN"] == 1
     assert said == [
-        f"{sequence}: no seqinfo.ini; taken to end on frame 3, the last one of gt.txt"
+        f"{sequence}: no seqinfo.ini; assumed to end on frame 3, the last one of gt.txt"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Time the plugin beside the published way of computing, in one run.
+"""Time the plugin and the reference implementation in one run.
 
 python tools/analysis_tools/benchmark.py [--only network tracker] [--out FILE.json]
 """
@@ -22,7 +22,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from published_way import (
+from reference_impl import (
+    Module,
     TrackByTrack,
     training_image,
     training_loss,
@@ -35,7 +36,8 @@ from torch.nn import functional as F
 
 from fairmot_mm.apis import init_model, track_video
 from fairmot_mm.engine.runner import keep_freed_memory
-from fairmot_mm.models import DCNv2, JDETracker
+from fairmot_mm.formats.images import read_image
+from fairmot_mm.models import DCNv2, FairMOT, JDETracker
 from fairmot_mm.models.losses.chunked_cross_entropy import chunked_cross_entropy
 from fairmot_mm.registry import DATASETS, MODELS
 from fairmot_mm.streams import VideoWriter
@@ -46,7 +48,7 @@ META = dict(ori_shape=(1080, 1920))
 
 
 class Report:
-    """Collects and shows rows of one published and one or more own times."""
+    """Collects and shows times of the plugin and the reference implementation."""
 
     def __init__(self, runs: int, device: torch.device) -> None:
         self.runs, self.device = runs, device
@@ -69,24 +71,24 @@ class Report:
                 times.append(1e3 * (time.perf_counter() - begin))
         return statistics.median(times[1:])
 
-    def add(self, what: str, ours: float, published: float | None = None) -> None:
+    def add(self, what: str, ours: float, reference: float | None = None) -> None:
         """Add a row; times in milliseconds."""
-        ratio = published / ours if published is not None else None
-        self.rows.append(dict(what=what, published=published, ours=ours, ratio=ratio))
+        ratio = reference / ours if reference is not None else None
+        self.rows.append(dict(what=what, reference=reference, ours=ours, ratio=ratio))
         text = f"{what}: {ours:.2f} ms"
-        print(text if ratio is None else f"{text}, published {published:.2f} ms")
+        print(text if ratio is None else f"{text}, reference {reference:.2f} ms")
 
     def compare(
-        self, what: str, ours: Callable[[], object], published: Callable[[], object]
+        self, what: str, ours: Callable[[], object], reference: Callable[[], object]
     ) -> None:
         """Time both and add a row."""
-        self.add(what, self.milliseconds(ours), self.milliseconds(published))
+        self.add(what, self.milliseconds(ours), self.milliseconds(reference))
 
     def show(self) -> None:
         """Print all rows as one table."""
-        table = Table("what", "published way, ms", "ours, ms", "ratio")
+        table = Table("what", "reference, ms", "ours, ms", "ratio")
         for row in self.rows:
-            numbers = (row["published"], row["ours"], row["ratio"])
+            numbers = (row["reference"], row["ours"], row["ratio"])
             cells = ["" if n is None else f"{n:.4g}" for n in numbers]
             table.add_row(row["what"], *cells)
         Console(width=100).print(table)
@@ -95,19 +97,18 @@ class Report:
 def deform_conv(report: Report) -> None:
     """One deformable convolution, 64 to 64 channels."""
     torch.manual_seed(0)
-    layer = DCNv2(64, 64, 3, padding=1).to(report.device)
-    torch.nn.init.normal_(layer.conv_offset.bias, std=1.5)
-    published = use_torchvision(copy.deepcopy(layer))
+    layer = _spread_offsets(DCNv2(64, 64, 3, padding=1)).to(report.device)
+    reference = use_torchvision(copy.deepcopy(layer))
     plain = torch.nn.Conv2d(64, 64, 3, padding=1).to(report.device)
     x = torch.rand(1, 64, 152, 272, device=report.device)
     with torch.inference_mode():
-        report.compare("deformable convolution", lambda: layer(x), lambda: published(x))
+        report.compare("deformable convolution", lambda: layer(x), lambda: reference(x))
         report.add("  a plain convolution", report.milliseconds(lambda: plain(x)))
     x.requires_grad_()
     report.compare(
         "  forward and backward",
         lambda: layer(x).sum().backward(),
-        lambda: published(x).sum().backward(),
+        lambda: reference(x).sum().backward(),
     )
 
 
@@ -116,11 +117,11 @@ def network(report: Report) -> None:
     cfg = Config.fromfile(CONFIG).model
     model = _build(cfg, report.device).eval()
     x = torch.rand(1, 3, 608, 1088, device=report.device)
-    published = use_torchvision(copy.deepcopy(model))
+    reference = use_torchvision(copy.deepcopy(model))
     cfg.neck.use_dcn = False
     networks = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     with torch.inference_mode():
-        base = report.milliseconds(lambda: published(x, mode="tensor"))
+        base = report.milliseconds(lambda: reference(x, mode="tensor"))
         as_built = report.milliseconds(lambda: model.predict_frame(x, META))
         report.add("network 1088x608, as built", as_built, base)
         for name, dtype in networks.items():
@@ -137,7 +138,7 @@ def training(report: Report) -> None:
     cfg = Config.fromfile(CONFIG).model
     cfg.reid_head.num_ids = 546
     model = _build(cfg, report.device).train()
-    published = use_torchvision(copy.deepcopy(model))
+    reference = use_torchvision(copy.deepcopy(model))
     x = torch.rand(2, 3, 160, 288, device=report.device)
     samples = [_objects(20, (160, 288), report.device) for _ in range(2)]
 
@@ -147,12 +148,12 @@ def training(report: Report) -> None:
     report.compare(
         "training step 2 x 288x160",
         ours,
-        lambda: training_loss(published, x, samples).backward(),
+        lambda: training_loss(reference, x, samples).backward(),
     )
     if report.device.type == "cpu":
         with torch.autocast("cpu", torch.bfloat16):
             half = report.milliseconds(ours)
-        report.add("  bfloat16", half, report.rows[-1]["published"])
+        report.add("  bfloat16", half, report.rows[-1]["reference"])
 
 
 def tracker(report: Report) -> None:
@@ -170,9 +171,7 @@ def loader(report: Report) -> None:
     """A training image of 1920x1080, read, augmented and encoded by one worker."""
     cfg = Config.fromfile(CONFIG)
     with tempfile.TemporaryDirectory() as folder:
-        make_sequence(
-            folder, "BENCH", num_frames=4, num_people=20, size=(1920, 1080), seed=0
-        )
+        _make_sequence(folder, 4)
         dataset = DATASETS.build(
             dict(
                 type="MOTFrameDataset",
@@ -197,7 +196,7 @@ def loader(report: Report) -> None:
                 instances = [sample.gt_instances for sample in data["data_samples"]]
                 head.get_targets(instances, (152, 272), (608, 1088))
 
-        def published() -> None:
+        def reference() -> None:
             for item in items:
                 boxes = item["gt_bboxes"].numpy()
                 training_image(item["img_path"], boxes, (1088, 608), rng)
@@ -206,7 +205,7 @@ def loader(report: Report) -> None:
         cv2.setNumThreads(0)  # as in a worker
         times = [
             report.milliseconds(work) / len(items)
-            for work in (worker, published, trainer)
+            for work in (worker, reference, trainer)
         ]
         cv2.setNumThreads(threads)
     report.add("training image, in a worker", *times[:2])
@@ -217,21 +216,13 @@ def pipeline(report: Report) -> None:
     """Video file in, tracks and drawn video out, per frame."""
     frames = 8
     with tempfile.TemporaryDirectory() as folder:
-        make_sequence(
-            folder,
-            "BENCH",
-            num_frames=frames,
-            num_people=20,
-            size=(1920, 1080),
-            seed=0,
-        )
+        _make_sequence(folder, frames)
         video = Path(folder) / "in.mp4"
         _as_video(Path(folder) / "BENCH/img1", video)
         for size in ((1088, 608), (864, 480), (576, 320)):
             for name, dtype in (("", torch.float32), (", bfloat16", torch.bfloat16)):
                 cfg = Config.fromfile(CONFIG)
-                cfg.test_pipeline[0].transforms[1].size = size
-                cfg.test_dataloader.dataset.pipeline = cfg.test_pipeline
+                cfg.test_dataloader.dataset.input_size = size
                 model = init_model(cfg, device=report.device, dtype=dtype)
                 out = Path(folder) / "out.mp4"
                 begin = time.perf_counter()
@@ -252,27 +243,31 @@ def classifier(report: Report) -> None:
             weights = (layer.weight, layer.bias)  # noqa: B023
             return chunked_cross_entropy(features, *weights, target)  # noqa: B023
 
-        def published() -> Tensor:
+        def reference() -> Tensor:
             return F.cross_entropy(layer(features), target, reduction="sum")  # noqa: B023
 
-        gigabytes = [_peak_memory(work) for work in (ours, published)]
+        gigabytes = [_peak_memory(work) for work in (ours, reference)]
         report.add(
             f"classifier, {identities} identities "
             f"({gigabytes[0]:.2f} for {gigabytes[1]:.2f} GB)",
             *(
                 report.milliseconds(lambda: w().backward())  # noqa: B023
-                for w in (ours, published)
+                for w in (ours, reference)
             ),
         )
 
 
-def _build(cfg: dict, device: torch.device) -> torch.nn.Module:
+def _build(cfg: dict, device: torch.device) -> FairMOT:
     torch.manual_seed(0)
-    model = MODELS.build(cfg)
+    return _spread_offsets(MODELS.build(cfg)).to(device)
+
+
+def _spread_offsets(model: Module) -> Module:
+    """Give deformable convolutions offsets as large as in a trained network."""
     for module in model.modules():
-        if isinstance(module, DCNv2):  # as far apart as in a trained network
+        if isinstance(module, DCNv2) and module.conv_offset.bias is not None:
             torch.nn.init.normal_(module.conv_offset.bias, std=1.5)
-    return model.to(device)
+    return model
 
 
 def _objects(count: int, hw: tuple[int, int], device: torch.device) -> DetDataSample:
@@ -288,18 +283,18 @@ def _objects(count: int, hw: tuple[int, int], device: torch.device) -> DetDataSa
 
 
 def _crowd(people: int, frames: int) -> list[tuple[np.ndarray, ...]]:
-    """Boxes, scores and embeddings of people who walk about and are missed at times."""
+    """Boxes, scores and embeddings of walking people, a tenth of whom are missed."""
     rng = np.random.default_rng(0)
     height = rng.uniform(60, 200, people)
     sides = np.column_stack((height * 0.4, height))
     place, speed = rng.uniform(0, 1, (people, 2)) * (1920, 1080), rng.normal(0, 3, 2)
-    look = rng.normal(size=(people, 128))
+    appearance = rng.normal(size=(people, 128))
     out = []
     for _ in range(frames):
         place = place + speed + rng.normal(0, 1, place.shape)
         seen = rng.random(people) < 0.9
         boxes = np.concatenate((place - sides / 2, place + sides / 2), axis=1)[seen]
-        embeddings = look[seen] + rng.normal(0, 0.3, (seen.sum(), 128))
+        embeddings = appearance[seen] + rng.normal(0, 0.3, (seen.sum(), 128))
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         scores = rng.uniform(0.5, 1, seen.sum())
         out.append(tuple(a.astype(np.float32) for a in (boxes, scores, embeddings)))
@@ -315,14 +310,25 @@ def _frame_time(tracker: JDETracker, frames: list) -> float:
     return statistics.median(times[5:])
 
 
+def _make_sequence(folder: str, frames: int) -> None:
+    make_sequence(
+        Path(folder),
+        "BENCH",
+        num_frames=frames,
+        num_people=20,
+        size=(1920, 1080),
+        seed=0,
+    )
+
+
 def _as_video(folder: Path, target: Path) -> None:
     with VideoWriter(target, 30) as writer:
         for path in sorted(folder.iterdir()):
-            writer.write(cv2.imread(str(path)))
+            writer.write(read_image(path))
 
 
 def _peak_memory(work: Callable[[], Tensor]) -> float:
-    """Gigabytes that a forward pass holds at its greatest."""
+    """Peak memory of a forward pass in gigabytes."""
     with torch.profiler.profile(profile_memory=True) as profile:
         work()
     now = peak = 0
@@ -345,7 +351,7 @@ SECTIONS = dict(
 
 
 def environment(device: torch.device) -> dict:
-    """What the figures depend on."""
+    """The machine and software that the figures depend on."""
     return dict(
         torch=torch.__version__,
         device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
@@ -357,13 +363,15 @@ def environment(device: torch.device) -> dict:
 
 
 def main() -> None:
-    """Time what was asked for."""
+    """Time the chosen sections."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--runs", type=int, default=5, help="of which the median")
-    parser.add_argument("--device", help="cuda if there is one")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="the median of so many is shown"
+    )
+    parser.add_argument("--device", help="default: cuda if there is one")
     parser.add_argument("--out", help="JSON file for the figures")
     args = parser.parse_args()
     if args.runs < 1:

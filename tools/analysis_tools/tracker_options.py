@@ -1,4 +1,4 @@
-"""What the tracker's options are worth on the scenes made for each of them.
+"""What each tracker option gains on synthetic scenes made for it.
 
 python tools/analysis_tools/tracker_options.py [--out figures.json]
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.evaluation import COMBINED, evaluate, load_cases
 from fairmot_mm.evaluation.interpolation import interpolate_gaps
-from fairmot_mm.evaluation.protocol import COMBINED, evaluate_trackeval
 from fairmot_mm.formats.mot import read_sequence
-from fairmot_mm.formats.mot_results import write_results
+from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.models import JDETracker, SparseFlowMotion
 from fairmot_mm.synthetic.simulated import (
     HEIGHT,
@@ -34,35 +34,27 @@ OPTIONS = dict(
 
 def track(scene: SimulatedSequence, option: str | None) -> np.ndarray:
     """Track a scene; rows (N, 7) of frame, id, x, y, w, h, score."""
-    settings = dict(low_score_thr=0.1, noise_by_score=True)
-    tracker = JDETracker(**{k: v for k, v in settings.items() if k == option})
-    camera, last, rows = SparseFlowMotion(), None, []
+    tracker = JDETracker(
+        low_score_thr=0.1 if option == "low_score_thr" else None,
+        noise_by_score=option == "noise_by_score",
+    )
+    camera, last, found = SparseFlowMotion(), None, []
     for number, frame in enumerate(scene.frames, 1):
         motion = None
-        if option == "camera_motion" and last is not None:
-            motion = camera.get_warp_matrix(last, frame.image).numpy()
-        last = frame.image
-        found = tracker.update(
+        if option == "camera_motion" and frame.image is not None:
+            if last is not None:
+                motion = camera.get_warp_matrix(last, frame.image).numpy()
+            last = frame.image
+        tracks = tracker.update(
             frame.bboxes, frame.scores, frame.embeddings, camera_motion=motion
         )
-        boxes = found.bboxes.numpy().astype(float)
-        rows.append(
-            np.column_stack(
-                (
-                    np.full(len(boxes), number),
-                    found.instances_id.numpy(),
-                    boxes[:, :2],
-                    boxes[:, 2:] - boxes[:, :2],
-                    found.scores.numpy(),
-                )
-            )
-        )
-    rows = np.concatenate(rows)
+        found.append(result_rows(number, tracks))
+    rows = np.concatenate(found)
     return interpolate_gaps(rows, 20) if option == "max_gap" else rows
 
 
 def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, float]:
-    """Figures over all scenes by the benchmark's protocol."""
+    """Combined figures of all scenes under the benchmark's protocol."""
     with tempfile.TemporaryDirectory() as folder:
         root, sequences = Path(folder), []
         for i, scene in enumerate(scenes):
@@ -76,19 +68,20 @@ def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, floa
             )
             sequences.append(read_sequence(home))
             write_results(root / "results" / f"{home.name}.txt", track(scene, option))
-        figures = evaluate_trackeval(sequences, root / "results")[COMBINED]
+        cases = load_cases(sequences, root / "results")
+        figures = evaluate(cases, "trackeval")[COMBINED]
     return {name: float(figures[name]) for name in FIGURES}
 
 
 def main() -> None:
-    """Print the table, and write it."""
+    """Print the table and write it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args()
-    table = {}
+    table: dict[str, dict[str, dict[str, float]]] = {}
     print(f"| scene | option | {' | '.join(FIGURES)} |")
     print("|" + "---|" * (len(FIGURES) + 2))
     for name, option in OPTIONS.items():

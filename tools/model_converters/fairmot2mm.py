@@ -1,7 +1,7 @@
 """Convert a published checkpoint: python tools/model_converters/fairmot2mm.py SRC DST.
 
-Takes FairMOT's own checkpoints of every architecture, CenterNet's COCO detectors that
-training starts from, and ImageNet weights of their backbones.
+Takes checkpoints of the reference implementation of every architecture, CenterNet's
+COCO detectors that training starts from, and ImageNet weights of their backbones.
 """
 
 import argparse
@@ -26,12 +26,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path, help="file of the published code")
+    parser.add_argument("source", type=Path, help="file to convert")
     parser.add_argument("target", type=Path, help="file to write")
     parser.add_argument(
         "--arch",
         choices=ARCHITECTURES,
-        help="architecture; found by itself if not given",
+        help="architecture; detected if not given",
     )
     args = parser.parse_args()
     try:
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def report(converted: ConvertedCheckpoint) -> str:
-    """What was used, renamed and left out, in a few lines."""
+    """What was converted and what was left out, in a few lines."""
     lines = [f"{converted.kind} checkpoint of {converted.arch}"]
     if converted.epoch is not None:
         lines[0] += f", epoch {converted.epoch}"

@@ -1,7 +1,7 @@
 """Convert back: python tools/model_converters/mm2fairmot.py SRC DST.
 
-Takes checkpoints of the training and of fairmot2mm.py; the published code loads what it
-writes. Optimizer and log stay behind.
+Takes checkpoints of the training and of fairmot2mm.py; the reference implementation
+loads what it writes. Optimizer state and log are left out.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--arch",
         choices=ARCHITECTURES,
-        help="architecture; found by itself if not given",
+        help="architecture; detected if not given",
     )
     parser.add_argument(
         "--trust-source",
