@@ -43,7 +43,7 @@ class BoxTable:
         classes: (m,) the format's numbers or names.
         identities: (m,) numbers, negative ones for none, or texts.
         ignored: (m,) mask of what is not to be learnt; None if there is no such box.
-        lines: (m,) line of the annotation file; 0, or None, where there are no lines.
+        lines: (m,) line of the annotation file, or 0 where there are no lines.
         places: (m,) texts that say where a box is written, for files without lines.
     """
 
@@ -51,8 +51,8 @@ class BoxTable:
     corners: np.ndarray
     classes: np.ndarray
     identities: np.ndarray
+    lines: np.ndarray
     ignored: np.ndarray | None = None
-    lines: np.ndarray | None = None
     places: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -138,7 +138,6 @@ class AnnotatedSequence:
         count = len(self.images)
         counts = np.bincount(boxes.frames, minlength=count)
         frames = np.arange(count) if self.is_video else np.full(count, NO_FRAME)
-        lines = np.zeros(len(boxes)) if boxes.lines is None else boxes.lines
         return FrameRecords(
             paths=StringTable(self.images),
             starts=np.concatenate(([0], np.cumsum(counts))),
@@ -146,7 +145,7 @@ class AnnotatedSequence:
             labels=boxes.classes.astype(np.int32),
             identities=replace(self, boxes=boxes)._numbered_identities(),
             ignored=boxes.is_ignored.copy(),
-            lines=lines.astype(np.int32),
+            lines=boxes.lines.astype(np.int32),
             frames=frames.astype(np.int32),
             sizes=np.broadcast_to(np.asarray(self.sizes, np.int32), (count, 2)).copy(),
             sequence_index=np.zeros(count, np.int32),
@@ -168,17 +167,19 @@ class AnnotatedSequence:
     ) -> None:
         """Report boxes (k,), in the order of the file's lines."""
         boxes = self.boxes
-        if boxes.lines is not None and self.file_of_image is None:
+        if self.file_of_image is None:
             rows = rows[np.argsort(boxes.lines[rows], kind="stable")]
         for row in rows.tolist():
-            file, text, line = self.annotation_file, describe(row), None
+            file, line, text = (
+                self.annotation_file,
+                int(boxes.lines[row]),
+                describe(row),
+            )
             if self.file_of_image is not None:
                 file = self.file_of_image(self.images[boxes.frames[row]])
-            if boxes.lines is not None:
-                line = int(boxes.lines[row]) or None
-            if boxes.places is not None and line is None:
+            if boxes.places is not None and not line:
                 text = f"{boxes.places[row]}: {text}"
-            self.errors(AnnotationError(kind, file, line, text))
+            self.errors(AnnotationError(kind, file, line or None, text))
 
     def _with_images(self) -> AnnotatedSequence:
         """Replace frame numbers by indices of images."""
@@ -287,7 +288,7 @@ class AnnotatedSequence:
             image = int(boxes.frames[row])
             frame = f"frame {image + 1} of " if self.is_video else ""
             text = f"id {boxes.identities[row]} is twice in {frame}{self.images[image]}"
-            line = 0 if boxes.lines is None else boxes.lines[earlier[row]]
+            line = boxes.lines[earlier[row]]
             return f"{text}, expected once" + (
                 f" (first on line {line})" if line else ""
             )

@@ -27,6 +27,7 @@ def records_of(ids: list[int], frames: list[int]):
         corners=np.tile([0, 0, 1, 1], (len(ids), 1)),
         classes=np.ones(len(ids)),
         identities=np.array(ids),
+        lines=np.zeros(len(ids), int),
     )
     images = [f"{i}.jpg" for i in range(max(frames) + 1)]
     sequence = AnnotatedSequence("file", images, boxes, {1: "person"}, raise_error)

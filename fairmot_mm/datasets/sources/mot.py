@@ -74,27 +74,25 @@ class MOTFrameDataset(FrameDataset):
         self, sequence: MOTSequence, lines: MOTAnnotations, errors: ErrorSink
     ) -> AnnotatedSequence:
         first, last = split_range(sequence, self.half)
-        lines = lines.select(
-            self.leave_out(
-                {
-                    "in the other half": (lines.frames < first) | (lines.frames > last),
-                    "marked 0": np.equal(lines.marks, 0),
-                    "little visible": lines.visibility < self.min_visibility,
-                }
-            )
-        )
+        numbers = np.arange(first, last + 1)
+        reasons = {
+            "in the other half": ~np.isin(lines.frames, numbers),
+            "marked 0": lines.marks == 0,
+            "little visible": lines.visibility < self.min_visibility,
+        }
+        lines = lines.select(self.leave_out(reasons))
         corners = xywh_to_xyxy(lines.boxes)
         if self.clip:
             corners = corners.clip(0, (sequence.width, sequence.height) * 2)
-            outside = (corners[:, :2] >= corners[:, 2:]).any(1)
+            outside = np.any(corners[:, :2] >= corners[:, 2:], axis=1)
             inside = self.leave_out({"outside the image": outside})
             lines, corners = lines.select(inside), corners[inside]
         # MOT15 knows pedestrians alone.
         classes = np.where(lines.classes == NO_CLASS, PEDESTRIAN, lines.classes)
         return AnnotatedSequence(
             annotation_file=str(sequence.gt_path),
-            images=[str(sequence.image_path(i)) for i in range(first, last + 1)],
-            numbers=np.arange(first, last + 1),
+            images=[str(sequence.image_path(i)) for i in numbers.tolist()],
+            numbers=numbers,
             boxes=BoxTable(
                 frames=lines.frames,
                 corners=corners,
