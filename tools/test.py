@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import fairmot_mm  # noqa: F401  (registers the components)
+from fairmot_mm.engine.mixed_precision import half_precision
 from fairmot_mm.engine.runner import keep_freed_memory, prepare_cpu_processes
 from fairmot_mm.utils import load_for_tracking
 from fairmot_mm.utils.command_line import read_config, runner_parser
@@ -28,7 +29,9 @@ def parse_args() -> argparse.Namespace:
         help="write result files for a submission and do not score them",
     )
     parser.add_argument(
-        "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
+        "--amp",
+        action="store_true",
+        help="half precision: faster, nearly the same tracks",
     )
     return parser.parse_args()
 
@@ -65,7 +68,9 @@ def main() -> None:
     # Not the runner's own loading, which lets tensors be missing.
     load_for_tracking(model, args.checkpoint)
     if hasattr(model, "optimize_for_inference"):
-        model.optimize_for_inference(torch.bfloat16 if args.amp else torch.float32)
+        device = next(model.parameters()).device
+        dtype = half_precision(device) if args.amp else torch.float32
+        model.optimize_for_inference(dtype)
     runner.test()
 
 
