@@ -1,7 +1,10 @@
 """Track a video: track_video.py SOURCE CONFIG CHECKPOINT --out FILE.txt."""
 
 import argparse
+import os
+import signal
 import sys
+import threading
 import time
 
 import torch
@@ -11,6 +14,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from fairmot_mm.apis import init_model, track_video
 from fairmot_mm.engine.runner import keep_freed_memory
 from fairmot_mm.utils.command_line import add_cfg_options
+
+# What shells report for a program that Ctrl-C ended.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,13 +31,34 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
     parser.add_argument("--device", help="e.g. cuda:1; a GPU if there is one")
     parser.add_argument(
-        "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
+        "--fps",
+        type=float,
+        help="frames per second; default: what the source reports, 30 for a folder",
+    )
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="half precision: faster, nearly the same tracks",
     )
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None and args.show is None:
         parser.error("nothing to do: name a file with --out or --show")
     return args
+
+
+def stop_on_signals() -> threading.Event:
+    """Let Ctrl-C and SIGTERM set an event; a second one ends the program at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop
 
 
 def main() -> None:
@@ -44,6 +71,7 @@ def main() -> None:
     )
     source = int(args.source) if args.source.isdecimal() else args.source
     columns = (MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn())
+    stop = stop_on_signals()
     start = time.perf_counter()
     with Progress(*columns, TextColumn("{task.description}")) as progress:
         task = progress.add_task("", total=None)
@@ -55,7 +83,11 @@ def main() -> None:
             progress.update(task, completed=number + 1, description=text)
 
         try:
-            count = track_video(model, source, args.out, args.show, on_frame)
+            count = track_video(
+                *(model, source, args.out, args.show, on_frame),
+                frame_rate=args.fps,
+                stop=stop,
+            )
         except (OSError, ValueError) as error:
             sys.exit(f"error: {error}")
     seconds = time.perf_counter() - start
@@ -63,7 +95,15 @@ def main() -> None:
     for path in (args.out, args.show):
         if path is not None:
             print(path)
+    if stop.is_set():
+        sys.stdout.flush()
+        # All files are closed. Python's own end takes seconds, and would meet a thread
+        # that still waits for a stalled source.
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
