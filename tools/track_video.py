@@ -1,4 +1,4 @@
-"""Track a video: track_video.py SOURCE CONFIG CHECKPOINT --out FILE.txt."""
+"""Track a video, a stream, a camera or a folder of images."""
 
 import argparse
 import os
@@ -6,26 +6,26 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
-from mmdet.structures import TrackDataSample
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from fairmot_mm.utils.command_line import Parser, command, find_config, running
 
-from fairmot_mm.apis import init_model, track_video
-from fairmot_mm.engine.runner import keep_freed_memory
-from fairmot_mm.utils.command_line import add_cfg_options
+if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
+    from mmdet.structures import TrackDataSample
 
-# What shells report for a program that Ctrl-C ended.
+# The exit status of a program that Ctrl-C ended.
 INTERRUPTED = 128 + signal.SIGINT
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument(
         "source", help="video file or stream, number of a camera, or folder of images"
     )
-    parser.add_argument("config", help="config file")
+    parser.add_config()
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
@@ -40,15 +40,12 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="half precision: faster, nearly the same tracks",
     )
-    add_cfg_options(parser)
-    args = parser.parse_args()
-    if args.out is None and args.show is None:
-        parser.error("nothing to do: name a file with --out or --show")
-    return args
+    return parser
 
 
-def stop_on_signals() -> threading.Event:
-    """Let Ctrl-C and SIGTERM set an event; a second one ends the program at once."""
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
     stop = threading.Event()
 
     def handle(number: int, frame: object) -> None:
@@ -56,40 +53,54 @@ def stop_on_signals() -> threading.Event:
             raise KeyboardInterrupt
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return stop
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
-def main() -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Track."""
-    args = parse_args()
+    if args.out is None and args.show is None:
+        raise ValueError("nothing to do: name a file with --out or --show")
+    import torch
+    from rich.progress import (
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    from fairmot_mm.apis import init_model, track_video
+    from fairmot_mm.engine.runner import keep_freed_memory
+
     keep_freed_memory()
     dtype = torch.bfloat16 if args.amp else torch.float32
     model = init_model(
-        args.config, args.checkpoint, args.device, args.cfg_options, dtype
+        *(find_config(args.config), args.checkpoint, args.device),
+        *(args.cfg_options, dtype),
     )
     source = int(args.source) if args.source.isdecimal() else args.source
-    columns = (MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn())
-    stop = stop_on_signals()
+    columns = (
+        *(MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn()),
+        TextColumn("{task.description}"),
+    )
     start = time.perf_counter()
-    with Progress(*columns, TextColumn("{task.description}")) as progress:
+    with running(), stopped_by_signals() as stop, Progress(*columns) as progress:
         task = progress.add_task("", total=None)
 
-        def on_frame(number: int, result: TrackDataSample) -> None:
+        def on_frame(number: int, result: "TrackDataSample") -> None:
             speed = (number + 1) / (time.perf_counter() - start)
             tracks = len(result.pred_track_instances)
             text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
-        try:
-            count = track_video(
-                *(model, source, args.out, args.show, on_frame),
-                frame_rate=args.fps,
-                stop=stop,
-            )
-        except (OSError, ValueError) as error:
-            sys.exit(f"error: {error}")
+        outputs = (args.out, args.show, on_frame, args.fps, stop)
+        count = track_video(model, source, *outputs)
     seconds = time.perf_counter() - start
     print(f"{count} frames in {seconds:.1f} s, {count / seconds:.2f} a second")
     for path in (args.out, args.show):
@@ -103,7 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.exit(main())

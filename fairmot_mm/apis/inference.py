@@ -117,6 +117,7 @@ def prepare_frame(
             frame_id=[frame_id],
             frame_rate=[frame_rate],
             ori_shape=[frame.shape[:2]],
+            input_size=[model.cfg.test_dataloader.dataset.get("input_size")],
         )
     )
     return default_collate([data])

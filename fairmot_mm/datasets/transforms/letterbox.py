@@ -9,29 +9,41 @@ from fairmot_mm.structures.letterbox import letterbox
 class Letterbox(BaseTransform):
     """Resize an image and its boxes to fit the network input, centred on grey.
 
-    Required Keys: ``img``, ``gt_bboxes`` (optional).
+    Required Keys: ``img``, ``gt_bboxes`` (optional), ``input_size`` (without ``size``).
 
     Modified Keys: ``img``, ``img_shape``, ``gt_bboxes``.
 
     Added Keys: ``scale_factor``.
 
     Args:
-        size (tuple[int, int]): Width and height of the network input, multiples of 32
-            for DLA-34.
-        pad_value (float): Grey of the border.
+        size: Width and height of the network input, multiples of 32 for DLA-34; the
+            dataset's ``input_size`` if None.
+        pad_value: Grey of the border.
     """
 
-    def __init__(self, size: tuple[int, int], pad_value: float = 127.5) -> None:
-        if len(size) != 2 or min(size) < 1:
+    def __init__(
+        self, size: tuple[int, int] | None = None, pad_value: float = 127.5
+    ) -> None:
+        if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f"{size=}: give the width and height of the network input")
-        self.size = tuple(size)
+        self.size = size
         self.pad_value = pad_value
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Letterbox one image; boxes move by the unrounded border, as published."""
+        """Letterbox one image; boxes move by the unrounded border, as published.
+
+        Raises:
+            KeyError: If neither the transform nor the dataset has a size.
+        """
+        size = self.size or results.get("input_size")
+        if size is None:
+            raise KeyError(
+                "no size of the network input: set input_size of the dataset, or size "
+                "of the transform Letterbox"
+            )
         results["img"], factor, border = letterbox(
-            results["img"], self.size, self.pad_value
+            results["img"], tuple(size), self.pad_value
         )
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = (factor, factor)

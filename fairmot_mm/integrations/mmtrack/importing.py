@@ -18,6 +18,8 @@ import mmdet.utils
 import mmengine.registry
 from mmengine.registry import Registry
 
+from fairmot_mm.utils.mmcv_ops import importable_operators
+
 # Tested versions; MMTracking's development ended with the last.
 TESTED_VERSIONS = ("1.0.0rc1",)
 
@@ -65,7 +67,7 @@ def import_mmtrack() -> None:
     # Before, so that no module of MMDetection reads a presented version.
     mmdet.utils.register_all_modules(init_default_scope=False)
     try:
-        with _undone_on_failure(), _presented():
+        with _undone_on_failure(), _presented(), importable_operators():
             from mmtrack.utils import register_all_modules
 
             register_all_modules(init_default_scope=False)

@@ -39,8 +39,8 @@ class EmbeddingHead(BaseModule):
         num_ids (int | Sequence[int] | str | None): Number of identities in the
             training data; of several classes one number each, and each class gets a
             classifier of its own (0: none), identities counting from 0 in each.
-            ``'auto'`` stands for what ``tools/train.py`` finds in the data; until it is
-            filled in, the head is built without a classifier, as with ``None``.
+            ``'auto'`` stands for what the training loop finds in the data; until then
+            the head is without a classifier, as with ``None``.
         loss (str): ``'ce'``, cross-entropy over the identities, or ``'focal'``, a
             sigmoid focal loss.
         loss_weight (float): Weight of the loss.
@@ -68,10 +68,18 @@ class EmbeddingHead(BaseModule):
         self.loss_type = loss
         self.loss_weight = loss_weight
         self.branch = ConvBranch(in_channels, feat_channels, embed_dims, act_cfg)
-        self.num_ids = None if num_ids == "auto" else num_ids
-        self.classifier = None
-        if self.num_ids is None:
-            return
+        self.num_ids: int | Sequence[int] | None = None
+        self.num_ids_from_data = num_ids == "auto"
+        self.classifier: nn.Module | None = None
+        if not (num_ids is None or self.num_ids_from_data):
+            self.set_num_ids(num_ids)
+
+    def set_num_ids(self, num_ids: int | Sequence[int]) -> None:
+        """Make the classifier anew, before anything holds its parameters.
+
+        Raises:
+            ValueError: If ``num_ids`` is neither a positive number nor a list of them.
+        """
         if isinstance(num_ids, Sequence) and not isinstance(num_ids, str):
             counts, at_least = tuple(num_ids), 0
         else:
@@ -81,10 +89,12 @@ class EmbeddingHead(BaseModule):
                 f"num_ids={num_ids!r}: give a positive number, a list of one number "
                 "per class, 'auto' or None"
             )
+        self.num_ids, self.num_ids_from_data = num_ids, False
         if isinstance(num_ids, int):
             self.classifier = self._make_classifier(num_ids)
         else:
             self.classifier = nn.ModuleList(self._make_classifier(n) for n in counts)
+        self.classifier.to(self.branch[0].weight.device)
 
     def _make_classifier(self, num_ids: int) -> nn.Module:
         if num_ids == 0:
@@ -151,8 +161,9 @@ class EmbeddingHead(BaseModule):
         if self.classifier is None:
             raise RuntimeError(
                 "the ReID head has no classifier: set model.reid_head.num_ids to the "
-                "number of identities in the training data (tools/train.py fills in "
-                "'auto' by itself; the training dataset knows it as num_ids)"
+                "number of identities in the training data (the loops "
+                "fairmot_mm.FairMOTTrainLoop and FairMOTIterTrainLoop replace 'auto'; "
+                "the training dataset knows it as num_ids)"
             )
         known = identities != -1
         embeddings, identities = embeddings[known], identities[known]
