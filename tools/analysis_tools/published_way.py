@@ -15,10 +15,10 @@ from torch.nn.functional import normalize
 
 from fairmot_mm.models import DCNv2, JDETracker
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
+from fairmot_mm.models.feature_maps import gather_cells
 from fairmot_mm.models.trackers import jde_tracker
 from fairmot_mm.models.trackers.detections import Detections, normalised
 from fairmot_mm.models.trackers.kalman_filter import GATE
-from fairmot_mm.models.feature_maps import gather_cells
 
 
 def use_torchvision(model: torch.nn.Module) -> torch.nn.Module:
