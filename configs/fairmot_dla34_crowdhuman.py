@@ -10,6 +10,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type="JointDataset",
+        input_size={{_base_.train_dataloader.dataset.input_size}},
         pipeline={{_base_.train_pipeline}},
         datasets=[
             dict(

@@ -1,11 +1,11 @@
-# For tools/run_demo.sh: made-up sequences, trained from scratch in minutes on two CPU
+# For tools/run_demo.sh: synthetic sequences, trained from scratch in minutes on two CPU
 # cores. Images are small and people plain, so a small input and few steps suffice.
 _base_ = "fairmot_dla34_mot17.py"
 
 data_root = "demo_output"
 input_size = (256, 160)
 
-# One image a step: the statistics that testing uses are to be those of many steps.
+# One image a step: running statistics average over many steps.
 norm_cfg = dict(type="BN", momentum=0.03)
 model = dict(
     backbone=dict(norm_cfg=norm_cfg),
@@ -14,37 +14,37 @@ model = dict(
     neck=dict(use_dcn=False, norm_cfg=norm_cfg),
     bbox_head=dict(
         feat_channels=128,
-        # In so few steps the size has to be learned faster.
+        # So few steps need a higher weight of the size.
         loss_size=dict(type="mmdet.L1Loss", loss_weight=0.3),
     ),
-    # Detection is what takes longest to learn from nothing: ReID gets less of the
-    # shared features than it does in a long training.
+    # Detection takes longest to learn from scratch, so ReID has a low weight.
     task_weighting=dict(_delete_=True, type="FixedWeighting", id_weight=0.1),
-    # A network so young would find lost people again in others.
+    # After a short training embeddings confuse people: lost tracks are dropped early.
     tracker=dict(num_frames_retain=10),
 )
 
 train_pipeline = [
-    dict(type="CheckedLoadImageFromFile"),
+    _base_.load,
     dict(type="RandomSaturationValue", fraction=0.2),
-    dict(type="Letterbox", size=input_size),
+    _base_.letterbox,
     dict(type="RandomBoxAffine", degrees=(0, 0), scale=(0.75, 1.3), shear=(0, 0)),
-    dict(type="mmdet.RandomFlip", prob=0.5),
-    dict(type="PackTrackTrainInputs"),
+    _base_.flip,
+    _base_.pack,
 ]
-test_pipeline = _base_.test_pipeline
-test_pipeline[0].transforms[1].size = input_size
 train_dataloader = dict(
     batch_size=1,
     num_workers=1,
     dataset=dict(
-        data_root=f"{data_root}/training/train", detector=None, pipeline=train_pipeline
+        data_root=f"{data_root}/training/train",
+        detector=None,
+        input_size=input_size,
+        pipeline=train_pipeline,
     ),
 )
 test_dataloader = dict(
     num_workers=1,
     dataset=dict(
-        data_root=f"{data_root}/unseen/test", detector=None, pipeline=test_pipeline
+        data_root=f"{data_root}/unseen/test", detector=None, input_size=input_size
     ),
 )
 

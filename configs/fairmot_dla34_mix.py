@@ -1,6 +1,6 @@
 # The published mixture: MOT17, Caltech, CityPersons, CUHK-SYSU, PRW and ETHZ (Zhang et
 # al., arXiv:2004.01888, section 4.1). docs/datasets.md says where they come from. The
-# lists are those of the published code.
+# lists are those of the reference implementation.
 # The published run starts from CenterNet's COCO weights: set load_from to them.
 _base_ = "fairmot_dla34_mot17.py"
 
@@ -20,6 +20,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type="JointDataset",
+        input_size={{_base_.train_dataloader.dataset.input_size}},
         pipeline={{_base_.train_pipeline}},
         datasets=[
             dict(

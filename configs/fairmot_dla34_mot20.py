@@ -3,9 +3,12 @@
 _base_ = "fairmot_dla34_mot15.py"
 
 train_pipeline = [
-    *_base_.train_pipeline[:3],
+    _base_.load,
+    _base_.jitter,
+    _base_.letterbox,
     dict(type="RandomBoxAffine", clip=True),
-    *_base_.train_pipeline[4:],
+    _base_.flip,
+    _base_.pack,
 ]
 train_dataloader = dict(
     dataset=dict(data_root="data/MOT20/train", clip=True, pipeline=train_pipeline)

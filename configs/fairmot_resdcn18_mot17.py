@@ -9,7 +9,7 @@ model = dict(
         _delete_=True,
         type="mmdet.ResNet",
         depth=18,
-        # As published: everything learns from the first step on.
+        # As in the reference implementation, every layer is trained from the start.
         norm_eval=False,
         zero_init_residual=False,
     ),

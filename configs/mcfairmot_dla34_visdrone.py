@@ -9,11 +9,12 @@ train_dataloader = dict(
         data_root="data/VisDrone2019-MOT-train",
         # Identities count from 0 in each class; num_ids becomes a list of ten numbers.
         per_class_ids=True,
+        input_size={{_base_.train_dataloader.dataset.input_size}},
         pipeline={{_base_.train_pipeline}},
     )
 )
 model = dict(
     bbox_head=dict(num_classes=10),
-    # Vehicles are wider than high, and from the air all are small: nothing is hidden.
+    # Vehicles are wide, and everything is small from the air: no box is hidden.
     tracker=dict(min_box_area=0, max_aspect_ratio=None),
 )

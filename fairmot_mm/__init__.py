@@ -1,10 +1,12 @@
-"""FairMOT multi-object tracking as a plugin for the MM toolboxes."""
+"""FairMOT multi-object tracking as a plugin for the MM toolboxes.
 
-from .utils import mmcv_ops
+Nothing is imported yet: MMEngine imports :mod:`fairmot_mm.registry` when the scope is
+first named, and a registry its components when one of them is first looked for.
+"""
 
-mmcv_ops.ensure_importable()  # before anything imports mmdet
+from .utils import toolbox_imports
+from .version import __version__
 
-from . import datasets, engine, evaluation, models  # noqa: E402
-from .version import __version__  # noqa: E402
+toolbox_imports.arrange()
 
-__all__ = ["__version__", "datasets", "engine", "evaluation", "models"]
+__all__ = ["__version__"]

@@ -1,8 +1,8 @@
 """The plugin's registries: scope ``fairmot_mm``, children of MMEngine's root.
 
 A component registered here is ``fairmot_mm.NAME`` in anybody's config that holds
-``custom_imports = dict(imports=['fairmot_mm'])``. There is one child for every registry
-the runner looks into, so that ``default_scope='fairmot_mm'`` finds all of them.
+``custom_imports = dict(imports=['fairmot_mm'])``. Every registry that the runner uses
+has a child here, so that ``default_scope='fairmot_mm'`` finds all components.
 """
 
 from mmengine import registry as root

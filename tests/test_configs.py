@@ -1,5 +1,6 @@
-"""Configs say what their names promise, and survive being written out."""
+"""Configs match their names, and a dumped one reads the same."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,35 @@ from mmengine.config import Config
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
+def transforms(pipeline: list) -> Iterator[dict]:
+    for transform in pipeline:
+        yield from transforms(transform.get("transforms", []))
+        yield transform
+
+
+def test_one_line_sets_the_input_size(tmp_path):
+    size = "dict(dataset=dict(input_size=(320, 192)))"
+    base = CONFIGS[0].parent / "fairmot_dla34_mix.py"
+    path = tmp_path / "small.py"
+    path.write_text(
+        f"_base_ = {str(base)!r}\ntrain_dataloader = test_dataloader = {size}\n"
+    )
+    small, large = Config.fromfile(path), Config.fromfile(base)
+    for name in ("train_dataloader", "test_dataloader"):
+        assert small[name].dataset.pop("input_size") == (320, 192)
+        assert large[name].dataset.pop("input_size") == (1088, 608)
+        assert small[name] == large[name]
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_are_whole(path, tmp_path):
     cfg = Config.fromfile(path)
     training, tracking = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
-    pipeline = training.get("pipeline") or training.dataset.pipeline
-    sizes = [step.size for step in pipeline if step.type == "Letterbox"]
-    sizes += [t.size for t in tracking.pipeline[0].transforms if "size" in t]
-    (size,) = set(map(tuple, sizes))
+    training = training.dataset if training.type == "RepeatDataset" else training
+    (size,) = {tuple(training.input_size), tuple(tracking.input_size)}
+    for pipeline in (training.pipeline, tracking.pipeline):
+        (letterbox,) = (t for t in transforms(pipeline) if t.type == "Letterbox")
+        assert letterbox == dict(type="Letterbox")  # its size is the dataset's
     assert all(side % 32 == 0 for side in size)
     for named in ((864, 480), (576, 320)):
         if f"{named[0]}x{named[1]}" in path.stem:

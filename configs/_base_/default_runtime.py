@@ -5,7 +5,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="fairmot_mm.MasterLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # The one before the last is kept: a run killed while it writes goes on from there.
+    # Not the last alone: a run killed while it writes resumes from the one before.
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )

@@ -6,7 +6,7 @@ model = dict(
         bgr_to_rgb=True,
         mean=[0.0, 0.0, 0.0],
         std=[255.0, 255.0, 255.0],
-        # A frame is a sample of its own in training, a part of a video in testing.
+        # Samples are single frames in training, videos in testing.
         use_det_processor=True,
     ),
     backbone=dict(type="DLANet", depth=34),

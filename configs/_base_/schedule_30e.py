@@ -1,4 +1,4 @@
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=30)
+train_cfg = dict(type="fairmot_mm.FairMOTTrainLoop", max_epochs=30)
 optim_wrapper = dict(
     type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4, fused=True)
 )

@@ -25,7 +25,7 @@ model = dict(
     neck=dict(type="fairmot_mm.DLANeck"),
     bbox_head=dict(type="fairmot_mm.FairMOTHead"),
     # Identities are the annotations' instance ids, of any class: no fewer than the
-    # converter prints, and "num_instances" in the file says. More do no harm.
+    # converter prints and "num_instances" in the file says; more do no harm.
     reid_head=dict(type="fairmot_mm.EmbeddingHead", num_ids=3000),
     task_weighting=dict(type="fairmot_mm.UncertaintyWeighting"),
     tracker=dict(type="fairmot_mm.JDETracker"),

@@ -7,12 +7,12 @@ from mmdet.apis.inference import build_test_pipeline
 from mmdet.structures import TrackDataSample
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from torch import nn
 
+from fairmot_mm.checkpoints import load_for_tracking
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
-from fairmot_mm.utils import load_for_tracking
 
 
 def init_model(
@@ -21,26 +21,26 @@ def init_model(
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
     dtype: torch.dtype = torch.float32,
-) -> nn.Module:
+) -> BaseModel:
     """Build a model for tracking, made fast by ``FairMOT.optimize_for_inference``.
 
     Args:
-        config (str | Path | Config): Config or its file.
-        checkpoint (str | Path | None): Its weights; random ones if None.
-        device (str | torch.device | None): Where it runs; a GPU if there is one.
-        cfg_options (dict | None): Settings that override the config's.
-        dtype (torch.dtype): Precision of the network's maps; ``torch.bfloat16`` is
-            faster and gives nearly the same tracks.
+        config: Config or its file.
+        checkpoint: File of its weights; random ones if None.
+        device: Where it runs; a GPU if there is one, by default.
+        cfg_options: Settings that override the config's.
+        dtype: Precision of the network's maps; ``torch.bfloat16`` is faster and gives
+            nearly the same tracks.
 
     Returns:
-        nn.Module: The model in evaluation mode, with the config as ``cfg``.
+        The model in evaluation mode, with the config as ``cfg``.
 
     Raises:
-        FileNotFoundError: If the config or the checkpoint is missing.
-        ValueError: If the checkpoint does not fit.
+        FileNotFoundError: The config or the checkpoint is missing.
+        ValueError: The checkpoint does not fit.
     """
     if isinstance(config, Config):
-        config = copy.deepcopy(config)  # the caller's stays as it is
+        config = copy.deepcopy(config)  # the caller's is not changed
     else:
         config = Config.fromfile(config)
     if cfg_options is not None:
@@ -58,7 +58,7 @@ def init_model(
 
 
 def inference_mot(
-    model: nn.Module,
+    model: BaseModel,
     frame: np.ndarray | str | Path,
     frame_id: int,
     frame_rate: float = 30.0,
@@ -66,20 +66,20 @@ def inference_mot(
     """Track the next frame of a stream.
 
     Args:
-        model (nn.Module): From :func:`init_model`.
-        frame (np.ndarray | str | Path): Image (H, W, 3), BGR uint8, or its file.
-        frame_id (int): Number of the frame; 0 starts a new video.
-        frame_rate (float): Frames a second, which says how long lost tracks are kept.
-            Read when a video starts.
+        model: From :func:`init_model`.
+        frame: Image (H, W, 3), BGR uint8, or its file.
+        frame_id: Number of the frame; 0 starts a new video.
+        frame_rate: Frames per second, which sets how long lost tracks are kept. Read
+            when a video starts.
 
     Returns:
-        TrackDataSample: The frame's sample is its only one; ``pred_track_instances``
-        (``bboxes`` (N, 4) xyxy in pixels of the frame, ``scores``, ``labels``,
-        ``instances_id``) can be read off it directly as well.
+        The frame's sample is its only one; ``pred_track_instances`` (``bboxes`` (N, 4)
+        xyxy in pixels of the frame, ``scores``, ``labels``, ``instances_id``) is also
+        set on the result itself.
 
     Raises:
-        OSError: If the image file cannot be read.
-        ValueError: If the frame is no BGR image of bytes.
+        OSError: The image file cannot be read.
+        ValueError: The frame is not a BGR uint8 image.
     """
     if isinstance(frame, str | Path):
         frame = read_image(frame)
@@ -87,9 +87,9 @@ def inference_mot(
 
 
 def prepare_frame(
-    model: nn.Module, frame: np.ndarray, frame_id: int, frame_rate: float
+    model: BaseModel, frame: np.ndarray, frame_id: int, frame_rate: float
 ) -> dict:
-    """The half of :func:`inference_mot` that needs no network: a batch of one frame."""
+    """The part of :func:`inference_mot` before the network: a batch of one frame."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(
             f"frame of {frame.dtype} and shape {frame.shape}: expected uint8 (H, W, 3)"
@@ -104,13 +104,14 @@ def prepare_frame(
             frame_id=[frame_id],
             frame_rate=[frame_rate],
             ori_shape=[frame.shape[:2]],
+            input_size=[model.cfg.test_dataloader.dataset.get("input_size")],
         )
     )
     return default_collate([data])
 
 
-def track_frame(model: nn.Module, data: dict) -> TrackDataSample:
-    """The other half of :func:`inference_mot`: detect, embed and track."""
+def track_frame(model: BaseModel, data: dict) -> TrackDataSample:
+    """The other part of :func:`inference_mot`: detect, embed and track."""
     with torch.inference_mode():
         (result,) = model.test_step(data)
     result.pred_track_instances = result[0].pred_track_instances

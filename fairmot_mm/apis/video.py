@@ -1,20 +1,19 @@
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 from mmdet.structures import TrackDataSample
-from torch import nn
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
 
-from fairmot_mm.formats.mot_results import (
-    CLASS_RESULT_LINE,
-    RESULT_LINE,
-    result_rows,
+from fairmot_mm.streams import (
+    ResultsSink,
+    VideoSink,
+    open_source,
+    read_ahead,
+    write_behind,
 )
-from fairmot_mm.streams import VideoWriter, open_source, read_ahead
-from fairmot_mm.visualization import TrackDrawer
 
 from .inference import prepare_frame, track_frame
 
@@ -23,7 +22,7 @@ WAITING = 4
 
 
 def track_video(
-    model: nn.Module,
+    model: BaseModel,
     source: str | Path | int,
     results_file: str | Path | None = None,
     drawing_file: str | Path | None = None,
@@ -32,76 +31,55 @@ def track_video(
     """Track a video, a stream, a camera or a folder of images.
 
     Reading and letterboxing, the network with the tracker, and drawing with writing
-    run beside each other.
+    run in a thread each.
 
     Args:
-        model (nn.Module): From :func:`init_model`.
-        source (str | Path | int): Video file or stream, number of a camera, or folder
-            of images, whose order is that of their names: ``frame2.jpg`` comes before
-            ``frame10.jpg``.
-        results_file (str | Path | None): Where the tracks go, a line per box in
-            MOTChallenge's format, written frame by frame. Where the model has more
-            than one class, the eighth column is the class, from 1.
-        drawing_file (str | Path | None): Where the video with the tracks goes.
-        on_frame (Callable[[int, TrackDataSample], None] | None): Called after each
-            frame with its number, from 0, and its tracks.
+        model: From :func:`init_model`.
+        source: Video file or stream, number of a camera, or folder of images in the
+            natural order of their names: ``frame2.jpg`` comes before ``frame10.jpg``.
+        results_file: Where the tracks go, a line per box in MOTChallenge's format,
+            written frame by frame. If the model has several classes, the eighth column
+            is the class, from 1.
+        drawing_file: Where the video with the tracks goes, .mp4.
+        on_frame: Called after each frame with its number, from 0, and its tracks.
 
     Returns:
-        int: Number of frames tracked.
+        Number of frames tracked.
 
     Raises:
-        OSError: If the source cannot be read, or a file not be written.
-        ValueError: If there is not a single frame in it, or only some of the images
-            of a folder are named by numbers.
+        OSError: The source cannot be read, or a file cannot be written.
+        ValueError: The source has no frames, or only some of the images of a folder
+            are named by numbers.
     """
-    frame_rate, frames = open_source(source)
-    drawer, count = TrackDrawer(), 0
     num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
-    class_names = [f"class {number + 1}" for number in range(num_classes)]
+    frame_rate, frames = open_source(source)
+    sinks: list[ResultsSink | VideoSink] = []
+    count = 0
 
     def prepare() -> Iterator[tuple[np.ndarray, dict]]:
         for number, frame in enumerate(frames):
             yield frame, prepare_frame(model, frame, number, frame_rate)
 
+    def write(number: int, frame: np.ndarray, tracks: InstanceData) -> None:
+        tracks = tracks.cpu()
+        for sink in sinks:
+            sink.write(number, frame, tracks)
+
     with ExitStack() as stack:
-        results = writer = None
         if results_file is not None:
-            Path(results_file).parent.mkdir(parents=True, exist_ok=True)
-            results = stack.enter_context(Path(results_file).open("w"))
+            results = ResultsSink(results_file, with_classes=num_classes > 1)
+            sinks.append(stack.enter_context(closing(results)))
         if drawing_file is not None:
-            writer = stack.enter_context(VideoWriter(drawing_file, frame_rate))
-        output = stack.enter_context(ThreadPoolExecutor(1))
-        pending: deque = deque()
-
-        def write(number: int, frame: np.ndarray, tracks: TrackDataSample) -> None:
-            found = tracks.pred_track_instances.cpu()
-            if results is not None:
-                rows, line = result_rows(number + 1, found), RESULT_LINE
-                if num_classes > 1:
-                    rows = np.column_stack((rows, found.labels.numpy() + 1))
-                    line = CLASS_RESULT_LINE
-                np.savetxt(results, rows[np.argsort(rows[:, 1])], fmt=line)
-                results.flush()
-            if writer is not None:
-                drawing = drawer.draw(
-                    frame,
-                    found.bboxes,
-                    found.instances_id,
-                    labels=found.labels,
-                    class_names=class_names,
-                )
-                writer.write(drawing)
-
-        for frame, data in read_ahead(prepare(), WAITING):
+            names = [f"class {number + 1}" for number in range(num_classes)]
+            drawing = VideoSink(drawing_file, frame_rate, names)
+            sinks.append(stack.enter_context(closing(drawing)))
+        write_later = stack.enter_context(write_behind(write, WAITING))
+        for frame, data in stack.enter_context(read_ahead(prepare(), WAITING)):
             tracks = track_frame(model, data)
-            pending.append(output.submit(write, count, frame, tracks))
-            while len(pending) > WAITING:
-                pending.popleft().result()
+            write_later(count, frame, tracks.pred_track_instances)
             if on_frame is not None:
                 on_frame(count, tracks)
             count += 1
-        for task in pending:
-            task.result()
     if count == 0:
         raise ValueError(f"not a single frame in {source}")
     return count

@@ -1,12 +1,15 @@
-"""The published networks: our parts for each, and what they call their tensors."""
+"""The networks of the reference implementation, and what it calls their tensors."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
 
 import torch
+from mmengine.config import Config
+
+from fairmot_mm.utils.paths import config_dir
 
 # Published heads and ours, the same in every architecture.
 BRANCHES = dict(
@@ -15,7 +18,7 @@ BRANCHES = dict(
     reg="bbox_head.offset_branch",
     id="reid_head.branch",
 )
-# Our name -> published name of what belongs to the heads.
+# Our name -> published name, of the heads.
 HEAD_NAMES = MappingProxyType(
     {
         f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
@@ -76,7 +79,7 @@ _RESFPNDCN = (
     (r"^backbone\.", ""),
 )
 _HRNET = ((r"^backbone\.", ""),)
-# The published list of layers counts the whole network through.
+# The reference implementation numbers the layers of the whole network in one list.
 _YOLO_FIRST = dict(reductions=10, csp_layers=13)
 _YOLO = (
     (r"^backbone\.stem\.", "backbone.model.0."),
@@ -98,116 +101,63 @@ _YOLO = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """A published network.
+    """A network of the reference implementation.
 
     Attributes:
-        backbone: Config of our backbone.
-        neck: Config of our neck.
-        out_channels: Channels of the map between neck and heads.
-        rules: Our names to published ones: patterns and what replaces them.
-        unused: Pattern of published names that belong to no published forward pass.
+        config: Name of the config that builds it here.
+        rules: Our names to the reference's: patterns and what replaces them.
+        unused: Pattern of the reference's names that no forward pass reads.
         prefix: What stands before the backbone's names here, but not in the file of
             its ImageNet weights.
     """
 
-    backbone: MappingProxyType
-    neck: MappingProxyType
-    out_channels: int
+    config: str
     rules: tuple
     unused: str = r"$^"
     prefix: str = ""
 
+    @cached_property
+    def model(self) -> Config:
+        """The model's config."""
+        return Config.fromfile(config_dir() / f"{self.config}.py").model
 
-def _dla(use_dcn: bool) -> Architecture:
-    return Architecture(
-        dict(type="fairmot_mm.DLANet", depth=34),
-        dict(type="fairmot_mm.DLANeck", use_dcn=use_dcn),
-        64,
-        _DLA,
-        # The projection of a tree of several levels, whose subtree makes its own, and
-        # the ImageNet classifier.
-        unused=r"^base\.(level[34]\.project|fc)\.",
-        prefix="base.",
-    )
+    @property
+    def out_channels(self) -> int:
+        """Channels of the map between neck and heads."""
+        return self.model.bbox_head.in_channels
 
 
-def _resdcn(depth: int) -> Architecture:
-    return Architecture(
-        dict(type="mmdet.ResNet", depth=depth),
-        dict(type="fairmot_mm.DeconvNeck", in_channels=2048 if depth > 34 else 512),
-        64,
-        _RESDCN,
-        unused=r"^fc\.",
-    )
-
-
-def _hrnet(width: int) -> Architecture:
-    channels = [width * 2**i for i in range(4)]
-    extra = dict(
-        stage1=dict(
-            num_modules=1,
-            num_branches=1,
-            block="BOTTLENECK",
-            num_blocks=(4,),
-            num_channels=(64,),
-        )
-    )
-    for branches, modules in ((2, 1), (3, 4), (4, 3)):
-        extra[f"stage{branches}"] = dict(
-            num_modules=modules,
-            num_branches=branches,
-            block="BASIC",
-            num_blocks=(4,) * branches,
-            num_channels=channels[:branches],
-        )
-    return Architecture(
-        dict(type="mmdet.HRNet", extra=extra),
-        dict(type="fairmot_mm.ConcatNeck", in_channels=channels),
-        sum(channels),
-        _HRNET,
-        # The way down to the ImageNet classifier.
-        unused=r"^(incre_modules|downsamp_modules|final_layer|classifier)\.",
-    )
-
-
+_dla = partial(
+    Architecture,
+    rules=_DLA,
+    # The projection of a tree of several levels, whose subtree makes its own, and the
+    # ImageNet classifier.
+    unused=r"^base\.(level[34]\.project|fc)\.",
+    prefix="base.",
+)
+_resnet = partial(Architecture, rules=_RESDCN, unused=r"^fc\.")
+_hrnet = partial(
+    Architecture,
+    rules=_HRNET,
+    # The way down to the ImageNet classifier.
+    unused=r"^(incre_modules|downsamp_modules|final_layer|classifier)\.",
+)
 ARCHITECTURES = {
-    "dla_34": _dla(use_dcn=True),
-    "dlaconv_34": _dla(use_dcn=False),
-    "resdcn_18": _resdcn(18),
-    "resdcn_34": _resdcn(34),
-    "resdcn_50": _resdcn(50),
-    "resfpndcn_34": Architecture(
-        dict(type="mmdet.ResNet", depth=34),
-        dict(type="fairmot_mm.DeconvFPNNeck"),
-        64,
-        _RESFPNDCN,
-        unused=r"^fc\.",
-    ),
-    "hrnet_18": _hrnet(18),
-    "hrnet_32": _hrnet(32),
-    "yolo": Architecture(
-        dict(
-            type="mmdet.CSPDarknet",
-            deepen_factor=0.33,
-            widen_factor=0.5,
-            out_indices=(1, 2, 3, 4),
-            act_cfg=dict(type="SiLU"),
-        ),
-        dict(type="fairmot_mm.CSPNeck"),
-        64,
-        _YOLO,
-    ),
+    "dla_34": _dla("fairmot_dla34_mot17"),
+    "dlaconv_34": _dla("fairmot_dlaconv34_mot17"),
+    "resdcn_18": _resnet("fairmot_resdcn18_mot17"),
+    "resdcn_34": _resnet("fairmot_resdcn34_mot17"),
+    "resdcn_50": _resnet("fairmot_resdcn50_mot17"),
+    "resfpndcn_34": _resnet("fairmot_resfpndcn34_mot17", rules=_RESFPNDCN),
+    "hrnet_18": _hrnet("fairmot_hrnetw18_mot17"),
+    "hrnet_32": _hrnet("fairmot_hrnetw32_mot17"),
+    "yolo": Architecture("fairmot_yolov5s_mot17", _YOLO),
 }
 
 
 @dataclass(frozen=True)
 class TensorName:
-    """A tensor of a published network.
-
-    Attributes:
-        published: Its published name.
-        shape: Its shape.
-    """
+    """A tensor's name in the reference implementation, and its shape."""
 
     published: str
     shape: tuple[int, ...]
@@ -220,21 +170,19 @@ def _published_name(arch: str, name: str) -> str:
 
 
 @lru_cache
-def network_tensors(arch: str) -> MappingProxyType:
+def network_tensors(arch: str) -> Mapping[str, TensorName]:
     """Tensors of an architecture's backbone and neck, by our names.
 
     Args:
-        arch (str): One of ``ARCHITECTURES``.
-
-    Returns:
-        MappingProxyType: Our name -> :class:`TensorName`.
+        arch: One of ``ARCHITECTURES``.
     """
     from fairmot_mm.registry import MODELS  # the models import this package
 
     tensors = {}
     with torch.device("meta"):  # no memory is filled for mere names
         for part in ("backbone", "neck"):
-            module = MODELS.build(getattr(ARCHITECTURES[arch], part))
+            cfg = dict(ARCHITECTURES[arch].model[part], _scope_="fairmot_mm")
+            module = MODELS.build(cfg)
             for name, tensor in module.state_dict().items():
                 ours = f"{part}.{name}"
                 tensors[ours] = TensorName(

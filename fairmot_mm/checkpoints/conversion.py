@@ -1,8 +1,8 @@
-"""Checkpoints of the published code to ours and back."""
+"""Checkpoints of the reference implementation to ours and back."""
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -20,10 +20,10 @@ class ConvertedCheckpoint:
     """A published checkpoint under our names.
 
     Attributes:
-        arch: Its architecture, one of ``ARCHITECTURES``.
+        arch: One of ``ARCHITECTURES``.
         kind: ``FAIRMOT``, ``DETECTOR`` or ``BACKBONE``.
         state_dict: Tensors by our names.
-        unused: Tensors by published names that no published forward pass reads.
+        unused: Tensors by published names that no forward pass reads.
         epoch: Epochs it was trained for, if the file says so.
         left_out: Entries of the file that are not converted.
     """
@@ -37,7 +37,7 @@ class ConvertedCheckpoint:
 
     def to_file(self) -> dict:
         """What is saved: ``state_dict`` for the runner, the rest for the way back."""
-        meta = dict(arch=self.arch, kind=self.kind)
+        meta: dict[str, str | int] = dict(arch=self.arch, kind=self.kind)
         if self.epoch is not None:
             meta["published_epoch"] = self.epoch
         return dict(state_dict=self.state_dict, meta=meta, unused=self.unused)
@@ -75,10 +75,10 @@ def find_architecture(state: Mapping[str, Tensor]) -> str:
     """Find the architecture that most tensors of a published checkpoint fit.
 
     Args:
-        state (Mapping[str, Tensor]): Tensors by published names.
+        state: Tensors by published names.
 
     Returns:
-        str: One of ``ARCHITECTURES``; of several that fit alike the smallest, and of
+        One of ``ARCHITECTURES``; of several that fit equally well the smallest, and of
         those the first.
 
     Raises:
@@ -100,7 +100,7 @@ def find_architecture(state: Mapping[str, Tensor]) -> str:
         return shaped, len(given), -len(names)
 
     fits = {arch: fit(arch) for arch in ARCHITECTURES}
-    best = max(fits, key=fits.get)
+    best = max(fits, key=lambda arch: fits[arch])
     if fits[best][:2] == (0, 0):
         raise ValueError(
             "not a checkpoint of FairMOT, CenterNet or an ImageNet backbone: none of "
@@ -111,24 +111,36 @@ def find_architecture(state: Mapping[str, Tensor]) -> str:
 
 
 def _rename(
-    state: Mapping[str, Tensor], arch: str
-) -> tuple[str, OrderedDict[str, Tensor], OrderedDict[str, Tensor], list[str]]:
-    """Kind, renamed and unused tensors, and names that are not of the architecture."""
-    if arch not in ARCHITECTURES:
-        raise ValueError(f"{arch=}: choose one of {', '.join(ARCHITECTURES)}")
+    checkpoint: Mapping, arch: str | None
+) -> tuple[ConvertedCheckpoint, list[str]]:
+    """Rename the tensors of a published checkpoint; also the names unknown to us."""
+    state = unwrap_checkpoint(checkpoint)
+    arch = arch or find_architecture(state)
+    _check_known(arch)
     kind = _kind(arch, state)
     ours = {published: own for own, published in _published_names(arch, kind).items()}
     unused = re.compile(ARCHITECTURES[arch].unused)
     prefix = ARCHITECTURES[arch].prefix if kind == BACKBONE else ""
-    converted, aside, unknown = OrderedDict(), OrderedDict(), []
+    converted = ConvertedCheckpoint(arch, kind, OrderedDict(), OrderedDict())
+    unknown = []
     for name, value in state.items():
         if name in ours:
-            converted[ours[name]] = value
+            converted.state_dict[ours[name]] = value
         elif unused.match(prefix + name):
-            aside[name] = value
+            converted.unused[name] = value
         else:
             unknown.append(name)
-    return kind, converted, aside, unknown
+    return converted, unknown
+
+
+def _check_known(arch: str, unknown_tensors: Sequence[str] = ()) -> None:
+    if arch not in ARCHITECTURES:
+        raise ValueError(f"{arch=}: choose one of {', '.join(ARCHITECTURES)}")
+    if unknown_tensors:
+        raise ValueError(
+            f"not a checkpoint of {arch}: {len(unknown_tensors)} tensors are not known "
+            f"to it, first {', '.join(unknown_tensors[:3])}"
+        )
 
 
 def convert_fairmot_checkpoint(
@@ -137,78 +149,60 @@ def convert_fairmot_checkpoint(
     """Rename the tensors of a published FairMOT checkpoint.
 
     Args:
-        state_dict (Mapping): What the published code saved; see
-            :func:`unwrap_checkpoint` for the forms it may have.
-        arch (str | None): Architecture of the checkpoint, one of ``ARCHITECTURES``;
-            found by itself if None.
+        state_dict: What the reference implementation saved, in any form that
+            :func:`unwrap_checkpoint` takes.
+        arch: One of ``ARCHITECTURES``; detected if None.
 
     Returns:
-        OrderedDict[str, Tensor]: For ``FairMOT.load_state_dict``. Tensors that the
-        published network never uses are left out.
+        Tensors for ``FairMOT.load_state_dict``, without those that the published
+        network never uses.
 
     Raises:
         ValueError: If the architecture is unknown or a tensor is none of its own.
     """
-    state = unwrap_checkpoint(state_dict)
-    arch = arch or find_architecture(state)
-    _, converted, _, unknown = _rename(state, arch)
-    if unknown:
-        raise ValueError(
-            f"not a checkpoint of {arch}: {len(unknown)} tensors are not known to it, "
-            f"first {', '.join(unknown[:3])}"
-        )
-    return converted
+    converted, unknown = _rename(state_dict, arch)
+    _check_known(converted.arch, unknown)
+    return converted.state_dict
 
 
 def convert_published(
     checkpoint: Mapping, arch: str | None = None
 ) -> ConvertedCheckpoint:
-    """Convert what a published file holds, refusing what is not whole.
+    """Convert what a published file holds, refusing an incomplete one.
 
     Args:
-        checkpoint (Mapping): Content of the file.
-        arch (str | None): Its architecture; found by itself if None.
-
-    Returns:
-        ConvertedCheckpoint: The tensors and what is to be said about them.
+        checkpoint: Content of the file.
+        arch: One of ``ARCHITECTURES``; detected if None.
 
     Raises:
         ValueError: If tensors are missing, unknown or of other shapes; names the first.
     """
-    state = unwrap_checkpoint(checkpoint)
-    arch = arch or find_architecture(state)
-    kind, converted, unused, unknown = _rename(state, arch)
-    faults = [f"{name} (unknown to it)" for name in unknown]
+    converted, unknown = _rename(checkpoint, arch)
+    arch, kind, state = converted.arch, converted.kind, converted.state_dict
+    errors = [f"{name} (unknown to it)" for name in unknown]
     names = _published_names(arch, kind)
-    for ours, shape in _expected_shapes(arch, kind, converted).items():
-        given = converted.get(ours)
+    for ours, shape in _expected_shapes(arch, kind, state).items():
+        given = state.get(ours)
         if given is None and not ours.endswith("num_batches_tracked"):
-            faults.append(f"{names[ours]} (absent, expected {shape})")
+            errors.append(f"{names[ours]} (absent, expected {shape})")
         elif given is not None and tuple(given.shape) != shape:
-            faults.append(
+            errors.append(
                 f"{names[ours]} ({tuple(given.shape)} in the file, expected {shape})"
             )
-    if faults:
+    if errors:
         raise ValueError(
-            f"not a whole {kind} checkpoint of {arch}: {', '.join(faults[:3])} and "
-            f"{max(len(faults) - 3, 0)} more of its {len(state)} tensors do not fit"
+            f"not a complete {kind} checkpoint of {arch}: {', '.join(errors[:3])} and "
+            f"{max(len(errors) - 3, 0)} more tensors do not fit"
         )
     epoch = checkpoint.get("epoch")
-    left_out = []
-    inner = checkpoint.get("state_dict", checkpoint)
-    if inner is not checkpoint:
-        left_out = [str(k) for k in checkpoint if k not in ("state_dict", "epoch")]
-    left_out += [
-        str(k) for k, v in inner.items() if not isinstance(v, Tensor) and k != "epoch"
+    converted.epoch = epoch if isinstance(epoch, int) else None
+    entries = {**checkpoint, **checkpoint.get("state_dict", {})}
+    converted.left_out = [
+        str(key)
+        for key, value in entries.items()
+        if key not in ("epoch", "state_dict") and not isinstance(value, Tensor)
     ]
-    return ConvertedCheckpoint(
-        arch,
-        kind,
-        converted,
-        unused,
-        epoch if isinstance(epoch, int) else None,
-        left_out,
-    )
+    return converted
 
 
 def _expected_shapes(
@@ -216,13 +210,13 @@ def _expected_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Shapes by our names; a head has as many channels as the file gives it."""
     network = network_tensors(arch)
+    shapes = {
+        ours: tensor.shape
+        for ours, tensor in network.items()
+        if kind != BACKBONE or ours.startswith("backbone.")
+    }
     if kind == BACKBONE:
-        return {
-            ours: tensor.shape
-            for ours, tensor in network.items()
-            if ours.startswith("backbone.")
-        }
-    shapes = {ours: tensor.shape for ours, tensor in network.items()}
+        return shapes
     channels = ARCHITECTURES[arch].out_channels
     for published, ours in BRANCHES.items():
         if published == "id" and kind == DETECTOR:
@@ -245,16 +239,16 @@ def _expected_shapes(
 
 
 def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[str]]:
-    """Give a checkpoint of ours back to the published code.
+    """Convert a checkpoint of ours back to one of the reference implementation.
 
     Args:
-        checkpoint (Mapping): Content of a file of the runner or of the converter.
-        arch (str | None): Its architecture; found by itself if None.
+        checkpoint: Content of a file of the runner or of the converter.
+        arch: One of ``ARCHITECTURES``; detected if None.
 
     Returns:
-        tuple[dict, list[str]]: What the published code loads, ``epoch`` and
-        ``state_dict`` (of an ImageNet backbone its bare tensors), and the names of
-        tensors it has no place for.
+        What the reference implementation loads, ``epoch`` and ``state_dict`` (of an
+        ImageNet backbone its bare tensors), and the names of tensors it has no place
+        for.
 
     Raises:
         ValueError: If the architecture is none of the published ones, or tensors are
@@ -263,23 +257,17 @@ def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[st
     state = unwrap_checkpoint(checkpoint)
     meta = checkpoint.get("meta", {})
     arch = arch or meta.get("arch") or _find_own_architecture(state)
-    if arch not in ARCHITECTURES:
-        raise ValueError(f"{arch=}: choose one of {', '.join(ARCHITECTURES)}")
+    _check_known(arch)
     names = _published_names(arch, meta.get("kind", FAIRMOT))
     left_out = [
         name for name in state if name not in names and name.startswith(TRAINING_ONLY)
     ]
-    unknown = [name for name in state if name not in names and name not in left_out]
+    _check_known(arch, [n for n in state if n not in names and n not in left_out])
     published = OrderedDict(
         (names[name], value) for name, value in state.items() if name in names
     )
-    if unknown:
-        raise ValueError(
-            f"not a checkpoint of {arch}: {len(unknown)} tensors are not known to it, "
-            f"first {', '.join(unknown[:3])}"
-        )
     published.update(checkpoint.get("unused", {}))
-    convert_published(published, arch)  # refuses what is not whole
+    convert_published(published, arch)  # refuses an incomplete one
     if meta.get("kind") == BACKBONE:
         return published, left_out
     epoch = meta.get("published_epoch", meta.get("epoch", 0))
@@ -295,7 +283,6 @@ def _find_own_architecture(state: Mapping[str, Tensor]) -> str:
         ):
             return arch
     raise ValueError(
-        "the network is none of the published ones "
-        f"({', '.join(ARCHITECTURES)}), which the published code could load; first "
-        f"tensors {', '.join(list(state)[:3])}"
+        f"the network is none of those that the reference implementation can load "
+        f"({', '.join(ARCHITECTURES)}); first tensors {', '.join(list(state)[:3])}"
     )

@@ -13,11 +13,11 @@ def unwrap_checkpoint(checkpoint: Mapping) -> dict[str, Tensor]:
     """Find the tensors in what a checkpoint file holds.
 
     Args:
-        checkpoint (Mapping): Tensors by name, bare or under ``state_dict``, names with
-            or without the ``module.`` that ``DataParallel`` puts before them.
+        checkpoint: Tensors by name, bare or under ``state_dict``, names with or
+            without the ``module.`` that ``DataParallel`` puts before them.
 
     Returns:
-        dict[str, Tensor]: Tensors by bare name.
+        Tensors by bare name.
 
     Raises:
         ValueError: If there is no tensor.
@@ -44,12 +44,9 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> dict:
     """Read a checkpoint file, by default without running code that it may carry.
 
     Args:
-        path (str | Path): File of the runner, of the converters or of other code.
-        trusted (bool): Whether the file may hold more than tensors and plain values,
-            as the runner's does: reading it can then run any code.
-
-    Returns:
-        dict: Its content.
+        path: File of the runner, of the converters or of other code.
+        trusted: Whether the file may hold more than tensors and plain values, as the
+            runner's does: reading it can then run any code.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -72,13 +69,13 @@ def load_for_tracking(model: nn.Module, path: str | Path) -> None:
     """Load a checkpoint into a model, strictly on everything tracking needs.
 
     Args:
-        model (nn.Module): The model.
-        path (str | Path): File written by training or by the converter.
+        model: The model.
+        path: File written by training or by the converter.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint or does not fit; names the first tensors
-            that are at fault.
+            that do not.
     """
     try:
         # The runner's checkpoints hold more than tensors, its log among it: they are

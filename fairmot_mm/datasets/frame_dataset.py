@@ -48,6 +48,8 @@ class FrameDataset(BaseDataset):
         per_class_ids (bool): Number identities within their class.
         skip_faulty (bool): Leave out what is wrong in the annotations and log how
             much it was, instead of stopping at the first fault.
+        input_size: Width and height of the network input, which ``Letterbox`` reads
+            from the record.
         **kwargs: For :class:`mmengine.dataset.BaseDataset`: ``data_root``,
             ``ann_file``, ``metainfo`` with the ``classes`` to learn, ``pipeline``.
 
@@ -64,9 +66,11 @@ class FrameDataset(BaseDataset):
         name: str | None = None,
         per_class_ids: bool = False,
         skip_faulty: bool = False,
+        input_size: tuple[int, int] | None = None,
         **kwargs,
     ) -> None:
         self.name = name
+        self.input_size = input_size
         self.per_class_ids = per_class_ids
         self.skip_faulty = skip_faulty
         self.left_out: Counter[str] = Counter()
@@ -173,6 +177,8 @@ class FrameDataset(BaseDataset):
         )
         if frame != NO_FRAME:
             info["frame_index"] = frame
+        if self.input_size is not None:
+            info["input_size"] = self.input_size
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:

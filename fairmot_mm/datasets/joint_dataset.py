@@ -31,8 +31,9 @@ class JointDataset(ConcatDataset):
             :class:`MOTFrameDataset`; they must have the same classes.
         repeats (Sequence[int] | None): How often an epoch sees each source; once if
             None.
-        pipeline (Sequence[dict] | None): Transforms of the sources that have none of
-            their own.
+        pipeline: Transforms of the sources that have none of their own.
+        input_size: Size of the network input of the sources that have none of their
+            own.
         lazy_init (bool): Leave reading for later.
 
     Raises:
@@ -45,6 +46,7 @@ class JointDataset(ConcatDataset):
         datasets: Sequence[dict],
         repeats: Sequence[int] | None = None,
         pipeline: Sequence[dict] | None = None,
+        input_size: tuple[int, int] | None = None,
         lazy_init: bool = False,
     ) -> None:
         repeats = [1] * len(datasets) if repeats is None else list(repeats)
@@ -59,7 +61,8 @@ class JointDataset(ConcatDataset):
                 "mmdet.MultiDataSampler"
             )
         self.repeats = repeats
-        self.sources = [_build(dataset, pipeline) for dataset in datasets]
+        defaults = dict(pipeline=pipeline, input_size=input_size)
+        self.sources = [_build(dataset, defaults) for dataset in datasets]
         _check_classes(self.sources)
         super().__init__(self.sources, lazy_init=lazy_init)
 
@@ -156,10 +159,12 @@ def _grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def _build(config: dict, pipeline: Sequence[dict] | None) -> FrameDataset:
+def _build(config: dict, defaults: dict) -> FrameDataset:
     config = copy.deepcopy(config)
-    if isinstance(config, dict) and pipeline is not None:
-        config.setdefault("pipeline", copy.deepcopy(pipeline))
+    if isinstance(config, dict):
+        for key, value in copy.deepcopy(defaults).items():
+            if value is not None:
+                config.setdefault(key, value)
     source = DATASETS.build(config) if isinstance(config, dict) else config
     if not isinstance(source, FrameDataset):
         raise TypeError(

@@ -20,6 +20,8 @@ class MOTVideoDataset(BaseVideoDataset):
         sequences (Sequence[str] | None): Names of the sequences; all if None.
         detector (str | None): Takes only sequences whose name ends with it.
         half (str | None): ``first`` or ``second`` half of each sequence.
+        input_size: Width and height of the network input, which ``Letterbox`` reads
+            from the record.
         metainfo (dict | None): ``classes``, the names of the model's labels.
         **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
 
@@ -36,12 +38,14 @@ class MOTVideoDataset(BaseVideoDataset):
         sequences: Sequence[str] | None = None,
         detector: str | None = None,
         half: str | None = None,
+        input_size: tuple[int, int] | None = None,
         metainfo: dict | None = None,
         **kwargs,
     ) -> None:
         self.sequences = sequences
         self.detector = detector
         self.half = half
+        self._settings = {} if input_size is None else dict(input_size=input_size)
         super().__init__(
             data_root=data_root, metainfo=metainfo, test_mode=True, **kwargs
         )
@@ -64,6 +68,7 @@ class MOTVideoDataset(BaseVideoDataset):
                     frame_range=(first, last),
                     sequence_name=sequence.name,
                     sequence_root=str(Path(sequence.root)),
+                    **self._settings,
                 )
                 for i, frame in enumerate(frames)
             ]

@@ -1,4 +1,11 @@
 from .hooks import MasterLoggerHook, TrackVideoHook
+from .loops import FairMOTIterTrainLoop, FairMOTTrainLoop
 from .mixed_precision import BFloat16OptimWrapper
 
-__all__ = ["BFloat16OptimWrapper", "MasterLoggerHook", "TrackVideoHook"]
+__all__ = [
+    "BFloat16OptimWrapper",
+    "FairMOTIterTrainLoop",
+    "FairMOTTrainLoop",
+    "MasterLoggerHook",
+    "TrackVideoHook",
+]

@@ -2,19 +2,19 @@ import numpy as np
 
 
 def interpolate_gaps(rows: np.ndarray, max_gap: int) -> np.ndarray:
-    """Fill the gaps of tracks by straight lines, as ByteTrack does after tracking.
+    """Fill the gaps of tracks linearly, as ByteTrack does after tracking.
 
     Zhang et al., *ByteTrack*, arXiv:2110.06864, *tracklet interpolation*.
-    ``mmdet.InterpolateTracklets`` does the same, but drops tracks of one and two boxes
-    without a word.
+    ``mmdet.InterpolateTracklets`` does the same, but silently drops tracks of one or
+    two boxes.
 
     Args:
-        rows (np.ndarray): (N, 7), frame, id, x, y, w, h, score.
-        max_gap (int): Longest gap to fill, in missing frames.
+        rows: (N, 7) frame, id, x, y, w, h, score.
+        max_gap: Longest gap to fill, in missing frames.
 
     Returns:
-        np.ndarray: (M, 7) with the boxes added, sorted by (frame, id). Scores are
-        interpolated like boxes.
+        (M, 7) with the boxes added, sorted by (frame, id). Scores are interpolated
+        like boxes.
     """
     filled = [rows]
     for identity in np.unique(rows[:, 1]):

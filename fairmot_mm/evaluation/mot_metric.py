@@ -1,4 +1,4 @@
-"""The metric of the tracking loops: result files, and figures where it can."""
+"""The metric of the tracking loops: result files, and figures from ground truth."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -19,28 +17,15 @@ from fairmot_mm.formats.mot import MOTSequence, check_unique_names, read_sequenc
 from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.registry import METRICS
 
+from .backends import BACKENDS, evaluate
+from .cases import load_cases
+from .figures import COMBINED, format_table
 from .interpolation import interpolate_gaps
-from .protocol import BACKENDS, COMBINED, format_table
 
-# Folder of the sequence, first and last evaluated frame.
+# Folder of the sequence; first and last evaluated frame, from 1.
 _Video = tuple[str, tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """The tracks of one frame.
-
-    Attributes:
-        root: Folder of the sequence.
-        frame_range: First and last evaluated frame of the sequence, from 1.
-        number: Number of the frame in the sequence, from 1.
-        rows: (N, 7): frame, id, x, y, w, h, score.
-    """
-
-    root: str
-    frame_range: tuple[int, int]
-    number: int
-    rows: np.ndarray
+# Number in the sequence, from 1; (N, 7) frame, id, x, y, w, h, score.
+_Frame = tuple[_Video, int, np.ndarray]
 
 
 @METRICS.register_module()
@@ -48,25 +33,24 @@ class MOTMetric(BaseMetric):
     """Write tracks as MOTChallenge result files and score them.
 
     Sequences with ground truth are scored against their raw ``gt.txt`` under the
-    benchmark's protocol; the others, as those of a test split, only get their file.
-    The figures are the combined ones over all sequences: ``mot/HOTA``, ``mot/MOTA``,
-    ... of TrackEval and ``mot/motmetrics/MOTA``, ... of motmetrics.
+    benchmark's protocol; others, such as a test split's, only get their file. The
+    figures are the combined ones of all sequences: ``mot/HOTA``, ``mot/MOTA``, ... of
+    TrackEval and ``mot/motmetrics/MOTA``, ... of motmetrics.
 
-    Every frame comes as a ``DetDataSample`` with ``pred_track_instances`` and the meta
-    information ``sequence_root``, ``frame_number`` (from 1) and ``frame_range`` (first
-    and last evaluated frame, from 1, inclusive).
+    Every frame is a ``DetDataSample`` with ``pred_track_instances`` and the metas
+    ``sequence_root``, ``frame_number`` (from 1) and ``frame_range`` (first and last
+    evaluated frame, from 1, inclusive).
 
     Args:
-        backends: What to score by: ``'trackeval'``, ``'motmetrics'`` or both.
-        outfile_prefix: Folder for the result files, ``NAME.txt``. If None, they do
-            not outlive the evaluation.
+        backends: ``'trackeval'``, ``'motmetrics'`` or both.
+        outfile_prefix: Folder for the result files, ``NAME.txt``. If None, they are
+            deleted after the evaluation.
         format_only: Write the files, score nothing.
-        label: Only tracks of this class are written and scored, that of pedestrians
-            in the order of ``metainfo.classes``: the benchmark knows no other. All
-            tracks if None, as for a model of one class.
-        max_gap: Gaps of tracks of at most this many frames are filled by straight
-            lines, see :func:`interpolate_gaps`; 0 fills none. Looks into the future:
-            not for online figures.
+        label: Only tracks of this class are written and scored, an index into
+            ``metainfo.classes``: the benchmark knows pedestrians only. All tracks if
+            None, as for a model of one class.
+        max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
+            0 fills none. Uses future frames: not for online figures.
         collect_device: ``'cpu'`` or ``'gpu'``, as for every metric.
         prefix: Prefix of the figures' names. Defaults to ``'mot'``.
 
@@ -79,7 +63,7 @@ class MOTMetric(BaseMetric):
 
     def __init__(
         self,
-        backends: Sequence[str] = ("trackeval", "motmetrics"),
+        backends: Sequence[str] = BACKENDS,
         outfile_prefix: str | None = None,
         format_only: bool = False,
         label: int | None = None,
@@ -102,9 +86,10 @@ class MOTMetric(BaseMetric):
         self.format_only = format_only
         self.label = label
         self.max_gap = max_gap
+        self.results: list
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the tracks of a batch, frames without any included.
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the tracks of a batch, including frames without any.
 
         Args:
             data_batch: Not used.
@@ -115,21 +100,16 @@ class MOTMetric(BaseMetric):
                 tracks = frame.pred_track_instances
                 if self.label is not None:
                     tracks = tracks[tracks.labels == self.label]
-                self.results.append(
-                    _Frame(
-                        root=str(frame.sequence_root),
-                        frame_range=tuple(frame.frame_range),
-                        number=int(frame.frame_number),
-                        rows=result_rows(frame.frame_number, tracks),
-                    )
-                )
+                video = str(frame.sequence_root), tuple(frame.frame_range)
+                rows = result_rows(frame.frame_number, tracks)
+                self.results.append((video, int(frame.frame_number), rows))
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Write and score what all processes kept.
+        """Write and score the frames of all processes.
 
         Args:
-            size: Not used: a data set's length is in videos or frames, and the
-                processes' shares of frames differ.
+            size: Not used: it counts videos or frames, and processes have unequal
+                shares of frames.
 
         Returns:
             The figures, the same in every process.
@@ -152,10 +132,6 @@ class MOTMetric(BaseMetric):
             return {}
         sequences = [read_sequence(root) for root, _ in tracks]
         check_unique_names(sequences)
-        frame_ranges = {
-            sequence.name: frame_range
-            for sequence, (_, frame_range) in zip(sequences, tracks, strict=True)
-        }
         with self._output_folder() as folder:
             for sequence, rows in zip(sequences, tracks.values(), strict=True):
                 if self.max_gap:
@@ -165,10 +141,11 @@ class MOTMetric(BaseMetric):
                 logger.info(f"wrote {len(sequences)} result files to {folder}")
             if self.format_only:
                 return {}
-            return self._score(sequences, frame_ranges, folder)
+            ranges = [frame_range for _, frame_range in tracks]
+            return self._score(sequences, ranges, folder)
 
     def _output_folder(self) -> contextlib.AbstractContextManager[str]:
-        """The folder for the result files, a passing one if none is set."""
+        """The folder for the result files, a temporary one if none is set."""
         if self.outfile_prefix is not None:
             return contextlib.nullcontext(self.outfile_prefix)
         return tempfile.TemporaryDirectory()
@@ -176,7 +153,7 @@ class MOTMetric(BaseMetric):
     def _score(
         self,
         sequences: Sequence[MOTSequence],
-        frame_ranges: dict[str, tuple[int, int]],
+        frame_ranges: Sequence[tuple[int, int]],
         folder: str,
     ) -> dict[str, float]:
         """Combined figures of the sequences that have ground truth."""
@@ -187,13 +164,18 @@ class MOTMetric(BaseMetric):
             logger.info(f"no ground truth, so no figures: {', '.join(others)}")
         if not scored:
             return {}
-        frames = {sequence.name: frame_ranges[sequence.name] for sequence in scored}
+        frames = {
+            sequence.name: frame_range
+            for sequence, frame_range in zip(sequences, frame_ranges, strict=True)
+            if sequence in scored
+        }
+        cases = load_cases(scored, folder, frames)
         combined: dict[str, float] = {}
         for backend in self.backends:
-            figures = BACKENDS[backend](scored, folder, frames)
+            figures = evaluate(cases, backend)
             logger.info(f"{backend}:\n{format_table(figures)}")
             prefix = "" if backend == "trackeval" else f"{backend}/"
-            # As floats: the runner's JSON loses whole numbers on their way through it.
+            # As floats: the runner's JSON drops whole numbers.
             combined |= {prefix + key: float(x) for key, x in figures[COMBINED].items()}
         return combined
 
@@ -204,7 +186,6 @@ def _join_frames(frames: Iterable[_Frame]) -> dict[_Video, np.ndarray]:
     A sampler may repeat frames to fill up a process' share: the first one counts.
     """
     videos: dict[_Video, dict[int, np.ndarray]] = {}
-    for frame in frames:
-        video = videos.setdefault((frame.root, frame.frame_range), {})
-        video.setdefault(frame.number, frame.rows)
+    for video, number, rows in frames:
+        videos.setdefault(video, {}).setdefault(number, rows)
     return {key: np.concatenate(list(videos[key].values())) for key in sorted(videos)}

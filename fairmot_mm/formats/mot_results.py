@@ -8,9 +8,9 @@ from mmengine.structures import InstanceData
 from .tables import check_keys, read_table
 
 # Frame, identity, x, y, w, h, score.
-RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1"
-# The same and the class, from 1, where VisDrone's results have it.
-CLASS_RESULT_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1"
+_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1\n"
+# The same with the class, from 1, in the column where VisDrone's results have it.
+_CLASS_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
 
 
 def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
@@ -21,36 +21,40 @@ def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
         tracks: ``bboxes`` (N, 4) xyxy in pixels, ``scores`` and ``instances_id``.
 
     Returns:
-        (N, 7): frame, identity, x, y, w, h, score.
+        (N, 7) frame, identity, x, y, w, h, score.
     """
     tracks = tracks.numpy()
     boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
+    top_left, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
+    frames = np.full(len(boxes), frame_number)
     return np.column_stack(
-        (
-            np.full(len(boxes), frame_number),
-            tracks.instances_id,
-            boxes[:, :2],
-            boxes[:, 2:] - boxes[:, :2],
-            tracks.scores,
-        )
+        (frames, tracks.instances_id, top_left, sides, tracks.scores)
     )
+
+
+def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
+    """Lines of a result file, sorted by (frame, id).
+
+    Args:
+        rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
+        classes: (N,) from 1, for the eighth column; the benchmark's format if None.
+    """
+    line = _LINE if classes is None else _CLASS_LINE
+    columns = rows if classes is None else np.column_stack((rows, classes))
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    return "".join(line % tuple(row) for row in columns[order].tolist())
 
 
 def write_results(path: str | Path, rows: np.ndarray) -> None:
-    """Write tracks the way the benchmark takes them, sorted by (frame, id).
+    """Write a result file in the benchmark's format, sorted by (frame, id).
 
     Args:
         path: File to write; its folder is created.
-        rows: (N, 7): frame (from 1), id, x, y, w, h in pixels, score.
+        rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
     """
     path = Path(path)
-    rows = np.asarray(rows, dtype=np.float64).reshape(-1, 7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(
-        path,
-        rows[np.lexsort((rows[:, 1], rows[:, 0]))],
-        fmt=RESULT_LINE,
-    )
+    path.write_text(result_lines(rows))
 
 
 def read_results(path: str | Path, length: int | None = None) -> np.ndarray:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -10,15 +9,15 @@ import numpy as np
 class VideoWriter:
     """Writes frames to an MP4 file; a context manager.
 
-    The first frame fixes the size. The codec takes even sizes only, so an odd side is
-    made longer by a copy of its last row or column.
+    The first frame sets the size. The codec takes even sizes only: of an odd side, the
+    last row or column is repeated.
 
     Args:
-        path: The file; its folder is made if missing, a former file replaced.
+        path: The file, replaced if it exists; its folder is created.
         frame_rate: Frames per second.
 
     Raises:
-        ValueError: If the frame rate is not positive.
+        ValueError: The frame rate is not positive.
     """
 
     def __init__(self, path: str | Path, frame_rate: float) -> None:
@@ -32,26 +31,19 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def write(self, frame: np.ndarray) -> None:
-        """Append a frame.
-
-        Args:
-            frame: (H, W, 3) uint8 BGR image.
+        """Append a frame (H, W, 3), BGR uint8.
 
         Raises:
-            ValueError: If the frame has another size than the first one.
-            OSError: If the file cannot be written.
+            ValueError: The frame has another size than the first one.
+            OSError: The file cannot be written.
         """
         if self._writer is None:
-            self._open(frame.shape)
+            self._writer = self._open(frame.shape)
+            self._shape = frame.shape
         if frame.shape != self._shape:
             raise ValueError(
                 f"{self.path}: a frame of shape {frame.shape} cannot follow those "
@@ -65,15 +57,15 @@ class VideoWriter:
         self._writer.write(frame)
 
     def close(self) -> None:
-        """Finish the file; more frames would begin it anew."""
+        """Finish the file; another frame would start it anew."""
         if self._writer is not None:
             self._writer.release()
             self._writer = None
 
-    def _open(self, shape: tuple[int, ...]) -> None:
+    def _open(self, shape: tuple[int, ...]) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = (side + side % 2 for side in shape[:2])
-        codec = cv2.VideoWriter_fourcc(*"mp4v")
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(
             str(self.path), codec, self.frame_rate, (width, height)
         )
@@ -82,4 +74,4 @@ class VideoWriter:
                 f"cannot write the video {self.path}: check that its name ends in .mp4 "
                 "and that its folder may be written"
             )
-        self._shape, self._writer = shape, writer
+        return writer

@@ -1,15 +1,22 @@
 """Stand-in for MMCV's compiled operators where they were not compiled.
 
-MMDetection imports ``mmcv.ops`` unconditionally in one place, which fails when
-``mmcv._ext`` is absent. FairMOT needs none of these operators, so a module whose
-operators complain only when they are *called* lets everything else import.
+MMDetection imports ``mmcv.ops`` without a guard, which fails when ``mmcv._ext`` is
+absent. FairMOT needs none of these operators. While MMDetection is being imported, a
+module whose operators raise when they are *called* takes the place of ``mmcv._ext``;
+afterwards ``import mmcv.ops`` fails as it does without this plugin.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+
+_EXTENSION = "mmcv._ext"
+# The stand-in and what was imported on top of it. The modules of `mmcv.ops` register
+# their classes, so they must not be executed twice.
+_hidden: dict[str, ModuleType] = {}
 
 
 class _MissingOperators(ModuleType):
@@ -21,7 +28,7 @@ class _MissingOperators(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
 
-        def missing(*args, **kwargs):
+        def missing(*_: object, **__: object) -> None:
             raise RuntimeError(
                 f"the MMCV operator '{name}' is not compiled in this environment. "
                 "FairMOT does not need it, the component that called it does: "
@@ -34,14 +41,11 @@ class _MissingOperators(ModuleType):
         return missing
 
 
-def ensure_importable() -> bool:
-    """Make ``mmcv.ops`` importable, whether or not its operators are compiled.
+@contextmanager
+def importable_operators() -> Iterator[None]:
+    """Make ``mmcv.ops`` importable for as long as the context lasts.
 
-    Acts only when ``mmcv`` is installed without ``mmcv._ext``; compiled operators
-    are never touched.
-
-    Returns:
-        bool: Whether the stand-in is in place.
+    Compiled operators are never touched.
 
     Raises:
         ModuleNotFoundError: If MMCV itself is not installed.
@@ -51,10 +55,18 @@ def ensure_importable() -> bool:
             "mmcv is not installed: pip install 'fairmot_mm[mm]' brings MMEngine, "
             "MMCV and MMDetection"
         )
-    present = sys.modules.get("mmcv._ext")
-    if present is None and find_spec("mmcv._ext") is None:
-        module = _MissingOperators("mmcv._ext")
-        module.__spec__ = ModuleSpec("mmcv._ext", loader=None)
-        sys.modules["mmcv._ext"] = module
-        return True
-    return isinstance(present, _MissingOperators)
+    if _EXTENSION in sys.modules or find_spec(_EXTENSION) is not None:
+        yield
+        return
+    if not _hidden:
+        _hidden[_EXTENSION] = _MissingOperators(_EXTENSION)
+        _hidden[_EXTENSION].__spec__ = ModuleSpec(_EXTENSION, loader=None)
+    sys.modules.update(_hidden)
+    try:
+        yield
+    finally:
+        for name in [*sys.modules]:
+            if name == _EXTENSION or f"{name}.".startswith("mmcv.ops."):
+                _hidden[name] = sys.modules.pop(name)
+        for name in ("ops", "_ext"):  # bound to the package by the import system
+            vars(sys.modules["mmcv"]).pop(name, None)

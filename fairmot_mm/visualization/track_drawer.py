@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from itertools import pairwise
 
 import cv2
 import numpy as np
-import torch
 
-Colour = tuple[int, int, int]  # BGR
-ArrayLike = np.ndarray | torch.Tensor | Sequence
+from fairmot_mm.structures.arrays import ArrayLike, to_numpy
 
-_GOLDEN_RATIO = 0.618033988749895
+from .colours import BLACK, WHITE, Colour, identity_colour
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-
-
-def identity_colour(identity: int) -> Colour:
-    """BGR colour of an identity: always the same, and far from its neighbours'."""
-    hue = identity * _GOLDEN_RATIO % 1.0
-    # Hues come close again after some identities; these do so at other intervals.
-    saturation, value = (0.95, 0.7, 0.85)[identity % 3], (1.0, 0.8)[identity % 2]
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(255 * blue), round(255 * green), round(255 * red)
 
 
 class TrackDrawer:
-    """Draws the tracks of one video: boxes, identities and where people came from.
+    """Draws the tracks of one video: boxes, identities and trails.
 
     Args:
-        trail_length: Number of frames, this one included, whose bottom-centre points
-            make a track's trail. 0 draws none.
+        trail_length: Number of frames, the current one included, whose bottom-centre
+            points make a track's trail. 0 draws none.
         line_width: Of the boxes, in pixels; chosen from the frame's size if None.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: An argument is out of range.
     """
 
     def __init__(self, trail_length: int = 30, line_width: int | None = None) -> None:
@@ -50,7 +38,7 @@ class TrackDrawer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget trails and frame number: the next frame begins another video."""
+        """Forget trails and frame number: the next frame starts another video."""
         self._frame_number = 0
         # Identity -> (frame number, x, y), oldest first.
         self._trails: dict[int, deque[tuple[int, int, int]]] = {}
@@ -67,35 +55,35 @@ class TrackDrawer:
         """Draw the tracks of the video's next frame.
 
         Args:
-            frame: (H, W, 3) uint8 BGR image; left as it is.
-            bboxes: (N, 4) x1, y1, x2, y2 in pixels; may reach outside the image.
+            frame: (H, W, 3) uint8 BGR image; not changed.
+            bboxes: (N, 4) xyxy in pixels; may reach outside the image.
             instances_id: (N,) integer identities.
-            scores: (N,) confidences, written behind the identities if given.
+            scores: (N,) confidences, written after the identities if given.
             labels: (N,) indices into ``class_names``.
-            class_names: Names of the classes. They are written out only where there
-                is more than one, and ``labels`` says which.
+            class_names: Names of the classes, written only if there are several and
+                ``labels`` is given.
 
         Returns:
             The drawing, a new image.
 
         Raises:
-            ValueError: If the frame is no colour image or the arrays differ in length.
+            ValueError: The frame is no colour image, or the arrays differ in length.
         """
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
             raise ValueError(
                 f"frame must be (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
-        boxes = np.rint(_to_numpy(bboxes)).astype(int).reshape(-1, 4)
-        identities = [int(identity) for identity in _to_numpy(instances_id)]
+        boxes = np.rint(to_numpy(bboxes)).astype(int).reshape(-1, 4)
+        identities = [int(identity) for identity in to_numpy(instances_id)]
         captions = [str(identity) for identity in identities]
         _check_length("instances_id", identities, len(boxes))
         if labels is not None and class_names is not None and len(class_names) > 1:
-            labels = _to_numpy(labels)
+            labels = to_numpy(labels)
             _check_length("labels", labels, len(boxes))
             names = (class_names[int(label)] for label in labels)
             captions = [f"{c} {n}" for c, n in zip(captions, names, strict=True)]
         if scores is not None:
-            scores = _to_numpy(scores)
+            scores = to_numpy(scores)
             _check_length("scores", scores, len(boxes))
             captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
 
@@ -107,14 +95,14 @@ class TrackDrawer:
         for (x1, y1, x2, y2), identity in zip(boxes, identities, strict=True):
             colour = identity_colour(identity)
             cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
-        # After all boxes, none of which may cross out a caption.
+        # After all boxes, so that none covers a caption.
         for (x1, y1, *_), identity, caption in zip(
             boxes, identities, captions, strict=True
         ):
             _put_text(image, caption, (x1, y1), identity_colour(identity))
         tracks = "track" if len(boxes) == 1 else "tracks"
         header = f"frame {self._frame_number} - {len(boxes)} {tracks}"
-        _put_text(image, header, (0, 0), _BLACK)
+        _put_text(image, header, (0, 0), BLACK)
         return image
 
     def _update_trails(self, boxes: np.ndarray, identities: Sequence[int]) -> None:
@@ -134,20 +122,14 @@ class TrackDrawer:
             colour = np.array(identity_colour(identity))
             for (_, *start), (number, *end) in pairwise(trail):
                 freshness = 1 - (self._frame_number - number) / self.trail_length
-                # Mixed with what lies below, the trail fades without an overlay.
+                # Mixed with the pixel below, the trail fades without an overlay.
                 row, column = np.clip((end[1], end[0]), 0, (height - 1, columns - 1))
                 mixed = freshness * colour + (1 - freshness) * image[row, column]
                 thickness = max(1, round(2 * width * freshness))
                 cv2.line(image, start, end, mixed.tolist(), thickness, cv2.LINE_AA)
 
 
-def _to_numpy(values: ArrayLike) -> np.ndarray:
-    if isinstance(values, torch.Tensor):
-        return values.detach().cpu().numpy()
-    return np.asarray(values)
-
-
-def _check_length(name: str, values: Sequence, length: int) -> None:
+def _check_length(name: str, values: Sized, length: int) -> None:
     if len(values) != length:
         raise ValueError(f"{name} has {len(values)} entries for {length} boxes")
 
@@ -166,6 +148,6 @@ def _put_text(
     corner = left + strip_width, top + strip_height
     cv2.rectangle(image, (left, top), corner, background, cv2.FILLED)
     luminance = np.dot(background, (0.114, 0.587, 0.299))
-    ink = _BLACK if luminance > 127 else _WHITE
+    ink = BLACK if luminance > 127 else WHITE
     origin = left + 2, top + text_height + 1
     cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)

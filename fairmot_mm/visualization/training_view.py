@@ -12,10 +12,7 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.models.dense_heads.center_targets import center_targets
 
-from .track_drawer import identity_colour
-
-_GREY, _WHITE = (128, 128, 128), (255, 255, 255)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+from .colours import GREY, RED, WHITE, Colour, identity_colour
 
 
 def draw_training_sample(
@@ -24,17 +21,17 @@ def draw_training_sample(
     class_names: Sequence[str],
     stride: int = 4,
 ) -> np.ndarray:
-    """Draw boxes, identities and the heatmap that is asked for.
+    """Draw boxes, identities and the target heatmap.
 
-    The heatmap is laid over in red. Boxes wear the colour of their identity and its
-    number (and class, if there are several); without identity they are white, and grey
-    where they are ignored.
+    The heatmap is overlaid in red. Boxes have the colour of their identity and its
+    number (and class, if there are several); those without identity are white, ignored
+    ones grey.
 
     Args:
         inputs: (3, H, W) uint8 BGR, the network input.
         sample: Its ``gt_instances`` and ``ignored_instances``.
         class_names: Names of the classes.
-        stride: Pixels of the input a cell of the heatmap.
+        stride: Pixels of the input per cell of the heatmap.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -52,18 +49,18 @@ def draw_training_sample(
     heatmap = targets.heatmap[0].amax(0).numpy()
     heatmap = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_NEAREST)
     share = 0.7 * heatmap[..., None]
-    image = (image * (1 - share) + np.array((0, 0, 255)) * share).astype(np.uint8)
+    image = (image * (1 - share) + np.array(RED) * share).astype(np.uint8)
 
     for box in _boxes(sample.ignored_instances):
-        _rectangle(image, box, _GREY)
+        _rectangle(image, box, GREY)
     identities = instances.get("instances_ids", torch.full((len(boxes),), -1))
     for box, label, identity in zip(
         boxes, instances.labels.tolist(), identities.tolist(), strict=True
     ):
-        colour = identity_colour(identity) if identity >= 0 else _WHITE
-        words = [str(identity)] if identity >= 0 else []
-        words += [class_names[label]] if len(class_names) > 1 else []
-        _rectangle(image, box, colour, " ".join(words))
+        colour = identity_colour(identity) if identity >= 0 else WHITE
+        caption = [str(identity)] if identity >= 0 else []
+        caption += [class_names[label]] if len(class_names) > 1 else []
+        _rectangle(image, box, colour, " ".join(caption))
     return image
 
 
@@ -89,10 +86,11 @@ def _boxes(instances: InstanceData) -> np.ndarray:
 
 
 def _rectangle(
-    image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], text: str = ""
+    image: np.ndarray, box: np.ndarray, colour: Colour, text: str = ""
 ) -> None:
     x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
     if text:
         at = max(x1, 0), max(y1 - 2, 10)
-        cv2.putText(image, text, at, _FONT, 0.4, colour, 1, cv2.LINE_AA)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(image, text, at, font, 0.4, colour, 1, cv2.LINE_AA)

@@ -1,4 +1,3 @@
-import threading
 from pathlib import Path
 
 import cv2
@@ -7,7 +6,6 @@ import pytest
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
 from fairmot_mm.formats.mot_results import read_results
-from fairmot_mm.streams import read_ahead
 
 CONFIG = """\
 _base_ = {base!r}
@@ -139,29 +137,3 @@ def test_wrong_sources_are_named(model, tmp_path):
     (tmp_path / "1.jpg").write_bytes(b"no image")
     with pytest.raises(OSError, match=r"unreadable image .*1\.jpg"):
         track_video(model, tmp_path, tmp_path / "tracks.txt")
-
-
-def test_items_are_read_ahead_in_order_and_no_further():
-    taken = []
-
-    def items():
-        for i in range(100):
-            taken.append(i)
-            yield i
-
-    ahead = read_ahead(items(), 3)
-    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
-    ahead.close()
-    assert len(taken) <= 10
-    assert threading.active_count() < 20
-
-
-def test_an_error_while_reading_ahead_is_raised_in_its_place():
-    def items():
-        yield 1
-        raise OSError("broken")
-
-    ahead = read_ahead(items(), 3)
-    assert next(ahead) == 1
-    with pytest.raises(OSError, match="broken"):
-        next(ahead)

@@ -217,13 +217,13 @@ def test_first_tensors_that_do_not_fit_are_named(change, message):
 
 
 def test_wrong_architecture_is_named():
-    with pytest.raises(ValueError, match=r"not a whole FairMOT checkpoint of yolo"):
+    with pytest.raises(ValueError, match=r"not a complete FairMOT checkpoint of yolo"):
         convert_published(published("resdcn_18"), "yolo")
     with pytest.raises(ValueError, match="choose one of dla_34"):
         convert_published(published("resdcn_18"), "dla34")
     with pytest.raises(ValueError, match=r"none of its tensors.*first a\.weight"):
         convert_published({"a.weight": torch.zeros(2)})
-    with pytest.raises(ValueError, match="none of the published ones"):
+    with pytest.raises(ValueError, match="none of those that the reference"):
         publish(dict(state_dict={"backbone.a": torch.zeros(2)}))
 
 

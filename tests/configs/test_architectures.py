@@ -15,17 +15,6 @@ from fairmot_mm.utils import convert_fairmot_checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIGS = REPOSITORY / "configs"
-NAMES = dict(
-    dla_34="dla34",
-    dlaconv_34="dlaconv34",
-    resdcn_18="resdcn18",
-    resdcn_34="resdcn34",
-    resdcn_50="resdcn50",
-    resfpndcn_34="resfpndcn34",
-    hrnet_18="hrnetw18",
-    hrnet_32="hrnetw32",
-    yolo="yolov5s",
-)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +25,10 @@ def frames(synthetic) -> Path:
 
 
 def config(arch: str) -> Config:
-    return Config.fromfile(CONFIGS / f"fairmot_{NAMES[arch]}_mot17.py")
+    return Config.fromfile(CONFIGS / f"{ARCHITECTURES[arch].config}.py")
 
 
-def test_every_architecture_has_a_config():
-    assert set(NAMES) == set(ARCHITECTURES)
-
-
-@pytest.mark.parametrize("arch", NAMES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_every_published_tensor_has_its_place(arch, published_state):
     published = published_state({}, arch=arch)
     model = MODELS.build(config(arch).model)
@@ -59,7 +44,7 @@ def test_every_published_tensor_has_its_place(arch, published_state):
     assert len(converted) == len(used)
 
 
-@pytest.mark.parametrize("arch", NAMES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_maps_equal_the_published_network(
     arch, golden, published_state, assert_maps_equal
 ):
@@ -70,7 +55,7 @@ def test_maps_equal_the_published_network(
     assert_maps_equal(model, numbers)
 
 
-@pytest.mark.parametrize("arch", [name for name in NAMES if name != "dla_34"])
+@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "dla_34"])
 def test_every_parameter_learns(arch):
     cfg = config(arch).model
     cfg.reid_head.num_ids = 5
@@ -84,18 +69,13 @@ def test_every_parameter_learns(arch):
     assert all("classifier" in n or "task_weighting" in n for n in without)
 
 
-@pytest.mark.parametrize("arch", NAMES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_config_trains_and_tracks(arch, frames):
     cfg = config(arch)
-    size = (256, 160)
-    for pipeline in (
-        cfg.train_dataloader.dataset.pipeline,
-        cfg.test_dataloader.dataset.pipeline[0].transforms,
-    ):
-        (letterbox,) = (step for step in pipeline if step.type == "Letterbox")
-        letterbox.size = size
-    cfg.train_dataloader.dataset.update(data_root=str(frames), detector=None)
-    cfg.test_dataloader.dataset.update(data_root=str(frames), detector=None)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        loader.dataset.update(
+            data_root=str(frames), detector=None, input_size=(256, 160)
+        )
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     cfg.model.reid_head.num_ids = dataset.num_ids
     # Untrained, it sees people all over the place.

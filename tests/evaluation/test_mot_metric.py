@@ -8,7 +8,7 @@ import torch.multiprocessing
 from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
-from fairmot_mm.evaluation.mot_metric import MOTMetric
+from fairmot_mm.evaluation import MOTMetric, cases
 from fairmot_mm.registry import METRICS
 
 from mmdet.structures import DetDataSample, TrackDataSample  # isort: skip
@@ -140,7 +140,10 @@ def test_sequences_without_ground_truth_are_only_written(tmp_path, log):
         process(metric, frames_of(root))
     assert metric.evaluate(size=2)["mot/FN"] == 3
     assert "no ground truth, so no figures: MOT17-91" in log
-    assert sorted(os.listdir(out)) == ["MOT17-90.txt", "MOT17-91.txt"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "MOT17-90.txt",
+        "MOT17-91.txt",
+    ]
 
     process(metric, frames_of(roots[1]))
     assert metric.evaluate(size=1) == {}
@@ -227,6 +230,19 @@ def test_tracks_are_not_searched_for_gaps_unasked(tmp_path, monkeypatch):
     metric = MOTMetric(backends=("trackeval",))
     process(metric, frames_of(make_sequence(tmp_path / "MOT17-90")))
     assert metric.evaluate(size=1)["mot/FN"] == 3
+
+
+def test_files_are_read_once_for_both_backends(tmp_path, monkeypatch):
+    read = []
+    for name in ("read_gt", "read_results"):
+        function = getattr(cases, name)
+        monkeypatch.setattr(
+            cases, name, lambda *a, f=function: read.append(f.__name__) or f(*a)
+        )
+    metric = MOTMetric()
+    process(metric, frames_of(make_sequence(tmp_path / "MOT17-90")))
+    metric.evaluate(size=1)
+    assert sorted(read) == ["read_gt", "read_results"]
 
 
 def test_one_class_of_several_is_scored(tmp_path):

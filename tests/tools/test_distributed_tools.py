@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from test_train_and_test_tools import (
@@ -34,6 +35,7 @@ from test_train_and_test_tools import (
 )
 from torch.nn.parallel import DistributedDataParallel
 
+from fairmot_mm.engine.runner import build_runner
 from fairmot_mm.registry import MODELS
 
 DIST_TRAIN = REPOSITORY / "tools" / "dist_train.sh"
@@ -126,8 +128,8 @@ def _compare_gradients(rank, port, cfg, folder):
         torch.save(report, folder / "gradients.pth")
 
 
-def _track(rank, port, folder, arguments):
-    """What dist_test.sh starts, without the time its imports take."""
+def join(rank, port):
+    """Set what torchrun tells its processes."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -135,6 +137,25 @@ def _track(rank, port, folder, arguments):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+
+
+def _train(rank, port, config, folder):
+    """One of two that train; each saves its classifier."""
+    join(rank, port)
+    torch.set_num_threads(1)
+    cfg = Config.fromfile(config)
+    cfg.update(launcher="pytorch", work_dir=str(folder / "classifiers"))
+    cfg.train_cfg.max_epochs = 1
+    # What is averaged later: the processes begin with different classifiers.
+    cfg.randomness = dict(seed=rank)
+    runner = build_runner(cfg)
+    runner.train()
+    torch.save(runner.model.module.reid_head.classifier, folder / f"head_{rank}.pth")
+
+
+def _track(rank, port, folder, arguments):
+    """What dist_test.sh starts, without the time its imports take."""
+    join(rank, port)
     run_as_script(folder / f"output_{rank}", [*arguments, "--launcher", "pytorch"])
 
 
@@ -232,6 +253,16 @@ class TestTraining:
         assert optimizer_steps(saved) == {batches}
         classifier = saved["state_dict"][CLASSIFIER]
         assert len(classifier) == identities(synthetic)
+
+    def test_classifiers_sized_by_the_data_learn_alike(self, folder, config):
+        codes = start_processes(_train, (free_port(), config, folder))
+        assert codes == [0] * PROCESSES
+        first, second = (
+            torch.load(folder / f"head_{rank}.pth", weights_only=False)
+            for rank in range(PROCESSES)
+        )
+        assert torch.equal(first.weight, second.weight)
+        assert torch.equal(first.bias, second.bias)
 
     @pytest.mark.parametrize("script", [DIST_TRAIN, DIST_TEST], ids=lambda x: x.name)
     def test_says_what_it_needs(self, script):

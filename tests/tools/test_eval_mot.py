@@ -84,7 +84,7 @@ def test_links_to_folders_of_one_name_are_both_scored(
 def test_gt_root_may_be_a_lax_sequence(eval_mot, folders, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(
-        eval_mot, "print_log", lambda message, **_: said.append(message)
+        "mmengine.logging.print_log", lambda message, **_: said.append(message)
     )
     gt_root, results = folders
     sequence = gt_root / "MOT17-90"
@@ -95,7 +95,7 @@ def test_gt_root_may_be_a_lax_sequence(eval_mot, folders, tmp_path, monkeypatch)
     assert eval_mot.main(arguments((sequence, results), "--out", out)) == 0
     assert json.loads(out.read_text())["COMBINED"]["FN"] == 1
     assert said == [
-        f"{sequence}: no seqinfo.ini; taken to end on frame 3, the last one of gt.txt"
+        f"{sequence}: no seqinfo.ini; assumed to end on frame 3, the last one of gt.txt"
     ]
 
 

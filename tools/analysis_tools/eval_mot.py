@@ -15,19 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.logging import print_log
-
-from fairmot_mm.evaluation.protocol import BACKENDS, format_table
 from fairmot_mm.formats.mot import MOTSequence, folder_name, read_gt, read_sequence
+from fairmot_mm.utils.command_line import Parser, command
 
 _GT_FILES = ("gt/gt.txt", "gt.txt")
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument(
         "--gt-root", type=Path, required=True, help="folder of sequence folders"
     )
@@ -35,22 +31,24 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--results", type=Path, required=True, help="folder of result files NAME.txt"
     )
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    parser.add_argument("--backend", choices=BACKENDS, default="trackeval")
+    parser.add_argument(
+        "--backend", choices=("trackeval", "motmetrics"), default="trackeval"
+    )
     parser.add_argument(
         "--sequences",
         nargs="+",
         metavar="NAME",
         help="sequence folders to score; default: all, which must have results",
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def find_folders(root: Path) -> dict[str, Path]:
     """Folders with ground truth by name: ``root`` itself, or those in it."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of sequences")
-    candidates = [root] if _gt_file(root) else sorted(root.iterdir())
-    folders = {folder_name(path): path for path in candidates if _gt_file(path)}
+    candidates = [root] if _has_gt(root) else sorted(root.iterdir())
+    folders = {folder_name(path): path for path in candidates if _has_gt(path)}
     if not folders:
         raise ValueError(f"{root}: no ground truth, expected SEQUENCE/gt/gt.txt in it")
     return folders
@@ -68,15 +66,15 @@ def choose_folders(folders: dict[str, Path], names: Sequence[str]) -> list[Path]
 
 
 def load_sequence(folder: Path) -> MOTSequence:
-    """Describe a sequence with the leniency that evaluation alone can afford.
+    """Describe a sequence, with less than training needs.
 
-    The ground truth may be ``gt.txt`` as well as ``gt/gt.txt``; without
-    ``seqinfo.ini`` the sequence is taken to end on its last annotated frame.
+    The ground truth may be ``gt.txt`` instead of ``gt/gt.txt``; without
+    ``seqinfo.ini`` the sequence is assumed to end on its last annotated frame.
     """
-    gt_file = _gt_file(folder)
+    gt_file = next(name for name in _GT_FILES if (folder / name).is_file())
     if (folder / "seqinfo.ini").is_file():
         return dataclasses.replace(read_sequence(folder), gt_file=gt_file)
-    # Frame rate and size do not enter the figures.
+    # Frame rate and size do not affect the figures.
     sequence = MOTSequence(
         root=folder,
         name=folder_name(folder),
@@ -86,9 +84,11 @@ def load_sequence(folder: Path) -> MOTSequence:
         height=1,
         gt_file=gt_file,
     )
+    from mmengine.logging import print_log
+
     length = int(read_gt(sequence).frames.max())
     print_log(
-        f"{folder}: no seqinfo.ini; taken to end on frame {length}, the last one of "
+        f"{folder}: no seqinfo.ini; assumed to end on frame {length}, the last one of "
         f"{gt_file}",
         logger="current",
     )
@@ -96,11 +96,9 @@ def load_sequence(folder: Path) -> MOTSequence:
 
 
 def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> None:
-    """Refuse to leave out a sequence that nobody said to leave out."""
-    found, missing = [], []
-    for sequence in sequences:
-        has_results = (results / f"{sequence.name}.txt").is_file()
-        (found if has_results else missing).append(sequence)
+    """Refuse to leave out a sequence unless ``--sequences`` does."""
+    found = [x for x in sequences if (results / f"{x.name}.txt").is_file()]
+    missing = [x for x in sequences if x not in found]
     if not found:
         names = ", ".join(sequence.name for sequence in sequences)
         raise ValueError(f"{results}: no result file of {names}, expected NAME.txt")
@@ -112,8 +110,11 @@ def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> N
         )
 
 
-def run(args: argparse.Namespace) -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Score, print the table and write the figures."""
+    from fairmot_mm.evaluation import evaluate, format_table, load_cases
+
     if not args.results.is_dir():
         raise FileNotFoundError(f"{args.results}: no such folder of result files")
     folders = find_folders(args.gt_root)
@@ -123,27 +124,15 @@ def run(args: argparse.Namespace) -> None:
     else:
         chosen = choose_folders(folders, args.sequences)
         sequences = [load_sequence(folder) for folder in chosen]
-    figures = BACKENDS[args.backend](sequences, args.results)
+    figures = evaluate(load_cases(sequences, args.results), args.backend)
     print(format_table(figures))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def _gt_file(folder: Path) -> str | None:
-    """Where the ground truth is in a sequence folder, if it is one."""
-    return next((name for name in _GT_FILES if (folder / name).is_file()), None)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run; an error is one line, and exit code 2."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def _has_gt(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _GT_FILES)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 python tools/analysis_tools/model_table.py [CONFIG ...]
 
-Multiply-adds are counted at 1088x608, those of a deformable convolution as those of a
-plain one of its size. Times are of the network and its decoding, on this machine.
+Multiply-adds are counted at 1088x608; a deformable convolution counts as a plain one of
+its size. Times are of the network and its decoding, on this machine.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -17,28 +18,18 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from fairmot_mm.models import DCNv2
+from fairmot_mm.models import DCNv2, FairMOT
 from fairmot_mm.registry import MODELS
+from fairmot_mm.utils.command_line import Parser, command
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-NAMES = (
-    "dla34",
-    "dlaconv34",
-    "resdcn18",
-    "resdcn34",
-    "resdcn50",
-    "resfpndcn34",
-    "hrnetw18",
-    "hrnetw32",
-    "yolov5s",
-)
 WIDTH, HEIGHT = 1088, 608
 
 
 class _Network(nn.Module):
     """All maps of a model, as a tuple."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: FairMOT) -> None:
         super().__init__()
         self.model = model
 
@@ -46,14 +37,14 @@ class _Network(nn.Module):
         return tuple(self.model(inputs, mode="tensor").values())
 
 
-def build(config: Path) -> nn.Module:
+def build(config: Path) -> FairMOT:
     """The model of a config, for tracking."""
     cfg = Config.fromfile(config)
     init_default_scope(cfg.default_scope)
     return MODELS.build(cfg.model).eval()
 
 
-def multiply_adds(model: nn.Module) -> int:
+def multiply_adds(model: FairMOT) -> int:
     """Multiply-adds of all maps of one frame."""
     for module in model.modules():
         if isinstance(module, DCNv2):
@@ -76,7 +67,7 @@ def _deform_conv(inputs: list, outputs: list) -> int:
 
 
 @torch.no_grad()
-def seconds(model: nn.Module, repeats: int) -> float:
+def seconds(model: FairMOT, repeats: int) -> float:
     """Median time of the network and its decoding of a frame."""
     image = torch.rand(1, 3, HEIGHT, WIDTH)
     times = []
@@ -87,15 +78,18 @@ def seconds(model: nn.Module, repeats: int) -> float:
     return median(times[1:])
 
 
-def main() -> None:
-    """Print a table of all networks."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    default = [CONFIGS / f"fairmot_{name}_mot17.py" for name in NAMES]
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
+    default = sorted(CONFIGS.glob("fairmot_*_mot17.py"))
     parser.add_argument("configs", nargs="*", type=Path, default=default)
     parser.add_argument("--repeats", type=int, default=3, help="frames to time")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Print a table of all networks."""
     print(f"{torch.get_num_threads()} threads")
     print(
         "| network | parameters | multiply-adds | time per frame |\n|---|---|---|---|"
@@ -112,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

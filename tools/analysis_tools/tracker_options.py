@@ -1,19 +1,20 @@
-"""What the tracker's options are worth on the scenes made for each of them.
+"""What each tracker option gains on synthetic scenes made for it.
 
 python tools/analysis_tools/tracker_options.py [--out figures.json]
 """
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from fairmot_mm.evaluation import COMBINED, evaluate, load_cases
 from fairmot_mm.evaluation.interpolation import interpolate_gaps
-from fairmot_mm.evaluation.protocol import COMBINED, evaluate_trackeval
 from fairmot_mm.formats.mot import read_sequence
-from fairmot_mm.formats.mot_results import write_results
+from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.models import JDETracker, SparseFlowMotion
 from fairmot_mm.synthetic.simulated import (
     HEIGHT,
@@ -21,6 +22,7 @@ from fairmot_mm.synthetic.simulated import (
     WIDTH,
     SimulatedSequence,
 )
+from fairmot_mm.utils.command_line import Parser, command
 
 FIGURES = ("HOTA", "MOTA", "IDF1", "MOTP", "IDSW", "FN", "FP")
 # Scene -> the option made for it.
@@ -34,35 +36,27 @@ OPTIONS = dict(
 
 def track(scene: SimulatedSequence, option: str | None) -> np.ndarray:
     """Track a scene; rows (N, 7) of frame, id, x, y, w, h, score."""
-    settings = dict(low_score_thr=0.1, noise_by_score=True)
-    tracker = JDETracker(**{k: v for k, v in settings.items() if k == option})
-    camera, last, rows = SparseFlowMotion(), None, []
+    tracker = JDETracker(
+        low_score_thr=0.1 if option == "low_score_thr" else None,
+        noise_by_score=option == "noise_by_score",
+    )
+    camera, last, found = SparseFlowMotion(), None, []
     for number, frame in enumerate(scene.frames, 1):
         motion = None
-        if option == "camera_motion" and last is not None:
-            motion = camera.get_warp_matrix(last, frame.image).numpy()
-        last = frame.image
-        found = tracker.update(
+        if option == "camera_motion" and frame.image is not None:
+            if last is not None:
+                motion = camera.get_warp_matrix(last, frame.image).numpy()
+            last = frame.image
+        tracks = tracker.update(
             frame.bboxes, frame.scores, frame.embeddings, camera_motion=motion
         )
-        boxes = found.bboxes.numpy().astype(float)
-        rows.append(
-            np.column_stack(
-                (
-                    np.full(len(boxes), number),
-                    found.instances_id.numpy(),
-                    boxes[:, :2],
-                    boxes[:, 2:] - boxes[:, :2],
-                    found.scores.numpy(),
-                )
-            )
-        )
-    rows = np.concatenate(rows)
+        found.append(result_rows(number, tracks))
+    rows = np.concatenate(found)
     return interpolate_gaps(rows, 20) if option == "max_gap" else rows
 
 
 def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, float]:
-    """Figures over all scenes by the benchmark's protocol."""
+    """Combined figures of all scenes under the benchmark's protocol."""
     with tempfile.TemporaryDirectory() as folder:
         root, sequences = Path(folder), []
         for i, scene in enumerate(scenes):
@@ -76,19 +70,23 @@ def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, floa
             )
             sequences.append(read_sequence(home))
             write_results(root / "results" / f"{home.name}.txt", track(scene, option))
-        figures = evaluate_trackeval(sequences, root / "results")[COMBINED]
+        cases = load_cases(sequences, root / "results")
+        figures = evaluate(cases, "trackeval")[COMBINED]
     return {name: float(figures[name]) for name in FIGURES}
 
 
-def main() -> None:
-    """Print the table, and write it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind")
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    args = parser.parse_args()
-    table = {}
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Print the table and write it."""
+    table: dict[str, dict[str, dict[str, float]]] = {}
     print(f"| scene | option | {' | '.join(FIGURES)} |")
     print("|" + "---|" * (len(FIGURES) + 2))
     for name, option in OPTIONS.items():
@@ -107,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,7 @@ from fairmot_mm.structures.letterbox import fit, letterbox
 class Letterbox(BaseTransform):
     """Resize an image and its boxes to fit the network input, centred on grey.
 
-    Required Keys: ``img``, ``gt_bboxes`` (optional).
+    Required Keys: ``img``, ``gt_bboxes`` (optional), ``input_size`` (without ``size``).
 
     Modified Keys: ``img``, ``img_shape``, ``gt_bboxes``.
 
@@ -17,26 +17,39 @@ class Letterbox(BaseTransform):
     the network input (:func:`~fairmot_mm.structures.letterbox.input_to_image`).
 
     Args:
-        size: Width and height of the network input, multiples of 32 for DLA-34.
+        size: Width and height of the network input, multiples of 32 for DLA-34; the
+            dataset's ``input_size`` if None.
         pad_value: Grey of the border.
     """
 
-    def __init__(self, size: tuple[int, int], pad_value: float = 127.5) -> None:
-        if len(size) != 2 or min(size) < 1:
+    def __init__(
+        self, size: tuple[int, int] | None = None, pad_value: float = 127.5
+    ) -> None:
+        if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f"{size=}: give the width and height of the network input")
-        self.size = (size[0], size[1])
+        self.size = None if size is None else (size[0], size[1])
         self.pad_value = pad_value
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Letterbox one image; boxes are moved by the unrounded border."""
-        image_hw = results["img"].shape[:2]
+        """Letterbox one image; boxes are moved by the unrounded border.
+
+        Raises:
+            KeyError: If neither the transform nor the dataset has a size.
+        """
+        size = self.size or results.get("input_size")
+        if not size:
+            raise KeyError(
+                "no size of the network input: set input_size of the dataset, or size "
+                "of the transform Letterbox"
+            )
+        width, height = size
+        results["pad_param"] = fit(results["img"].shape[:2], (height, width))[1]
         results["img"], factor, border = letterbox(
-            results["img"], self.size, self.pad_value
+            results["img"], (width, height), self.pad_value
         )
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = (factor, factor)
-        results["pad_param"] = fit(image_hw, self.size[::-1])[1]
         if "gt_bboxes" in results:
             boxes = results["gt_bboxes"]
             boxes.rescale_((factor, factor))

@@ -1,4 +1,4 @@
-"""A hook that turns the tracks of a test run into videos."""
+"""A hook that writes videos of the tracks of a test."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from mmengine.runner import Runner
 
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import HOOKS
-from fairmot_mm.streams import DEFAULT_FRAME_RATE, VideoWriter
-from fairmot_mm.visualization import TrackDrawer
+from fairmot_mm.streams import DEFAULT_FRAME_RATE, VideoSink
 
 
 @HOOKS.register_module()
 class TrackVideoHook(Hook):
-    """Writes a video, and the frames if wished, of every sequence under test.
+    """Writes a video, and optionally the frames, of every tested sequence.
 
-    Expects each sequence's frames in order, one video or one frame an iteration, as
+    Expects each sequence's frames in order, one video or one frame per iteration, as
     ``TrackImgSampler`` and the video samplers deliver them. Processes that test
-    sequences of their own may share ``out_dir``.
+    different sequences may share ``out_dir``.
 
     Args:
         out_dir: Folder for ``SEQUENCE.mp4`` and the folders ``SEQUENCE`` of frames;
-            made if missing.
+            created if missing.
         save_frames: Also write every drawn frame as a JPEG file named like its image.
         trail_length: Number of frames a track's trail reaches back.
     """
@@ -36,10 +35,10 @@ class TrackVideoHook(Hook):
     ) -> None:
         self.out_dir = Path(out_dir)
         self.save_frames = save_frames
-        self._drawer = TrackDrawer(trail_length)
+        self.trail_length = trail_length
         self._sequence: str | None = None
-        self._writer: VideoWriter | None = None
-        self._finished: list[Path] = []
+        self._video: VideoSink | None = None
+        self._finished: list[str] = []
 
     def after_test_iter(
         self,
@@ -54,11 +53,11 @@ class TrackVideoHook(Hook):
             runner: The runner of the test.
             batch_idx: Index of the iteration.
             data_batch: Its input; not used.
-            outputs: Data samples whose frames hold ``pred_track_instances``; videos,
-                or frames as MMTracking has them.
+            outputs: Videos of frames that hold ``pred_track_instances``, or such
+                frames, as in MMTracking.
 
         Raises:
-            OSError: If an image cannot be read, or a drawing not be written.
+            OSError: An image cannot be read, or a drawing cannot be written.
         """
         dataset_meta = runner.visualizer.dataset_meta or {}
         class_names = dataset_meta.get("classes") or dataset_meta.get("CLASSES")
@@ -69,15 +68,10 @@ class TrackVideoHook(Hook):
     def after_test_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Finish the last video and log where the videos are.
-
-        Args:
-            runner: The runner of the test.
-            metrics: Result of the evaluation; not used.
-        """
+        """Finish the last video and log where the videos are."""
         self._finish_sequence()
         if self._finished:
-            names = ", ".join(path.name for path in self._finished)
+            names = ", ".join(f"{name}.mp4" for name in self._finished)
             runner.logger.info(f"Track videos in {self.out_dir.resolve()}: {names}")
         self._finished = []
 
@@ -87,33 +81,26 @@ class TrackVideoHook(Hook):
         path = Path(sample.img_path)
         # MOTChallenge's layout: SEQUENCE/img1/000001.jpg.
         sequence = sample.get("sequence_name") or path.parents[1].name
-        if sequence != self._sequence or sample.frame_id == 0:
-            self._begin_sequence(sequence, sample.get("frame_rate"))
-        tracks = sample.pred_track_instances
-        drawing = self._drawer.draw(
-            read_image(path),
-            tracks.bboxes,
-            tracks.instances_id,
-            labels=tracks.labels,
-            class_names=class_names,
+        if self._video is None or sequence != self._sequence or sample.frame_id == 0:
+            self._finish_sequence()
+            self._sequence = sequence
+            self._video = VideoSink(
+                self.out_dir / f"{sequence}.mp4",
+                sample.get("frame_rate") or DEFAULT_FRAME_RATE,
+                class_names,
+                self.trail_length,
+            )
+        drawing = self._video.write(
+            sample.frame_id, read_image(path), sample.pred_track_instances
         )
-        self._writer.write(drawing)
         if self.save_frames:
             target = self.out_dir / sequence / f"{path.stem}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
             if not cv2.imwrite(str(target), drawing):
                 raise OSError(f"cannot write {target}")
 
-    def _begin_sequence(self, sequence: str, frame_rate: float | None) -> None:
-        self._finish_sequence()
-        self._drawer.reset()
-        self._sequence = sequence
-        self._writer = VideoWriter(
-            self.out_dir / f"{sequence}.mp4", frame_rate or DEFAULT_FRAME_RATE
-        )
-
     def _finish_sequence(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._finished.append(self._writer.path)
-        self._sequence = self._writer = None
+        if self._video is not None and self._sequence is not None:
+            self._video.close()
+            self._finished.append(self._sequence)
+        self._sequence = self._video = None

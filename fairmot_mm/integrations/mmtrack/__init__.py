@@ -1,7 +1,7 @@
 """FairMOT inside MMTracking 1.x, and MMTracking's parts inside FairMOT.
 
-Importing this package makes ``mmtrack`` importable beside toolboxes newer than it
-accepts and registers what speaks its conventions. In a config:
+Importing this package makes ``mmtrack`` importable with toolboxes newer than it
+accepts and registers components that follow its conventions. In a config:
 ``custom_imports = dict(imports=['fairmot_mm.integrations.mmtrack'])``.
 """
 

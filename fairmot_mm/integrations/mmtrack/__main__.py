@@ -1,8 +1,8 @@
-"""Run one of MMTracking's own tools beside toolboxes newer than it accepts.
+"""Run one of MMTracking's own tools with toolboxes newer than it accepts.
 
 python -m fairmot_mm.integrations.mmtrack TOOL [ARGUMENTS]
 
-TOOL is a script, or the name of one that is installed with MMTracking, such as test.py.
+TOOL is a script, or the name of one installed with MMTracking, such as test.py.
 """
 
 import runpy

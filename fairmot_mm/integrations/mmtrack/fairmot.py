@@ -5,50 +5,41 @@ from torch import Tensor
 from fairmot_mm.models import FairMOT
 from fairmot_mm.registry import MODELS
 
+Inputs = dict[str, Tensor] | Tensor
+
 
 @MODELS.register_module()
 class MMTrackFairMOT(FairMOT, BaseMultiObjectTracker):
     """:class:`FairMOT` for MMTracking's data, trackers, hooks and metrics.
 
-    The same model, of the same arguments and weights; only what goes in and comes out
-    follows MMTracking: ``inputs`` are a dict whose ``img`` is (N, 1, 3, H, W), with one
-    ``TrackDataSample`` per image. ``data_preprocessor`` is
-    ``mmtrack.TrackDataPreprocessor``, ``tracker`` ours or one of MMTracking's.
+    The same model, arguments and weights; only inputs and outputs follow MMTracking:
+    ``inputs`` are a dict whose ``img`` is (N, 1, 3, H, W), RGB in [0, 1], with one
+    ``TrackDataSample`` per image; bare images (N, 3, H, W) are accepted as well.
+    ``data_preprocessor`` is ``mmtrack.TrackDataPreprocessor``, ``tracker`` ours or one
+    of MMTracking's.
     """
 
     def _forward(
-        self,
-        inputs: dict[str, Tensor] | Tensor,
-        data_samples: list[TrackDataSample] | None = None,
+        self, inputs: Inputs, data_samples: list[TrackDataSample] | None = None
     ) -> dict[str, Tensor]:
-        """Compute the raw maps.
-
-        Args:
-            inputs (dict[str, Tensor] | Tensor): ``img`` (N, 1, 3, H, W), RGB in [0, 1],
-                or bare images (N, 3, H, W).
-            data_samples (list[TrackDataSample] | None): Not read.
-
-        Returns:
-            dict[str, Tensor]: See :class:`FairMOT`.
-        """
-        return super()._forward(_images(inputs) if isinstance(inputs, dict) else inputs)
+        """Compute the raw maps, see :class:`FairMOT`."""
+        return super()._forward(_images(inputs))
 
     def loss(
-        self, inputs: dict[str, Tensor], data_samples: list[TrackDataSample]
+        self, inputs: Inputs, data_samples: list[TrackDataSample]
     ) -> dict[str, Tensor]:
         """Compute the joint loss.
 
         Args:
-            inputs (dict[str, Tensor]): ``img`` (N, 1, 3, H, W), RGB in [0, 1].
-            data_samples (list[TrackDataSample]): Per image ``gt_instances`` with
-                ``bboxes``, ``labels`` and ``instances_id``, as ``PackTrackInputs``
-                makes them.
+            inputs: Images, see the class.
+            data_samples: Per image ``gt_instances`` with ``bboxes``, ``labels`` and
+                ``instances_id``, as ``PackTrackInputs`` makes them.
 
         Returns:
-            dict[str, Tensor]: See :class:`FairMOT`.
+            See :meth:`FairMOT.loss`.
 
         Raises:
-            KeyError: If the identities were not loaded.
+            KeyError: The identities were not loaded.
         """
         for sample in data_samples:
             instances = sample.gt_instances
@@ -62,26 +53,27 @@ class MMTrackFairMOT(FairMOT, BaseMultiObjectTracker):
         return super().loss(_images(inputs), data_samples)
 
     def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[TrackDataSample]
+        self, inputs: Inputs, data_samples: list[TrackDataSample]
     ) -> list[TrackDataSample]:
         """Track the next frames of a video.
 
         Args:
-            inputs (dict[str, Tensor]): ``img`` (N, 1, 3, H, W), RGB in [0, 1].
-            data_samples (list[TrackDataSample]): One per image, in the order of the
-                video; a ``frame_id`` of 0 starts a new one.
+            inputs: Images, see the class.
+            data_samples: One per image, in the order of the video; a ``frame_id`` of 0
+                starts a new one.
 
         Returns:
-            list[TrackDataSample]: The samples, with ``pred_det_instances`` and
-            ``pred_track_instances``.
+            The samples, with ``pred_det_instances`` and ``pred_track_instances``.
         """
         for image, sample in zip(_images(inputs), data_samples, strict=True):
             self.track_frame(image[None], sample)
         return data_samples
 
 
-def _images(inputs: dict[str, Tensor]) -> Tensor:
+def _images(inputs: Inputs) -> Tensor:
     """Images (N, 3, H, W) of MMTracking's inputs."""
+    if isinstance(inputs, Tensor):
+        return inputs
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     if [*shapes] != ["img"] or len(shapes["img"]) != 5 or shapes["img"][1] != 1:
         raise ValueError(

@@ -9,12 +9,12 @@ from fairmot_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadFrameRate(BaseTransform):
-    """Load the frame rate of a sequence, which MMTracking's annotations leave out.
+    """Load the frame rate of a sequence, which MMTracking's annotations lack.
 
     ``JDETracker`` keeps lost tracks for a time, not for a number of frames. Without
-    this transform it takes every video to have 30 frames a second.
+    this transform it assumes 30 frames per second.
 
-    Required Keys: ``img_path``, that is ``SEQUENCE/img1/000001.jpg`` with
+    Required Keys: ``img_path``, which is ``SEQUENCE/img1/000001.jpg`` beside
     ``SEQUENCE/seqinfo.ini``.
 
     Added Keys: ``frame_rate``; to be packed by
@@ -25,8 +25,8 @@ class LoadFrameRate(BaseTransform):
         """Load it for one image.
 
         Raises:
-            FileNotFoundError: If there is no ``seqinfo.ini``.
-            ValueError: If it is broken.
+            FileNotFoundError: There is no ``seqinfo.ini``.
+            ValueError: It is malformed.
         """
         results["frame_rate"] = _frame_rate(Path(results["img_path"]).parents[1])
         return results

@@ -1,7 +1,7 @@
-"""Import MMTracking beside versions of MMCV and MMDetection newer than it accepts.
+"""Import MMTracking with versions of MMCV and MMDetection newer than it accepts.
 
-MMTracking works with them but refuses them when it is imported. For as long as it is
-being imported, it is shown the versions it asks for.
+MMTracking works with them but checks their versions at import. While it is being
+imported, it is shown the versions it expects.
 """
 
 import runpy
@@ -18,11 +18,13 @@ import mmdet.utils
 import mmengine.registry
 from mmengine.registry import Registry
 
-# The versions this was tried with; MMTracking's development ended with the last.
-TRIED_VERSIONS = ("1.0.0rc1",)
+from fairmot_mm.utils.mmcv_ops import importable_operators
+
+# Tested versions; MMTracking's development ended with the last.
+TESTED_VERSIONS = ("1.0.0rc1",)
 
 # Accepted by MMTracking (MMCV below 2.0.0, MMDetection below 3.0.0) and by
-# MMClassification, which its ReID models are made of (MMCV from 2.0.0rc4 on).
+# MMClassification, which its ReID models are built on (MMCV from 2.0.0rc4 on).
 _PRESENTED = {mmcv: "2.0.0rc4", mmdet: "3.0.0rc6"}
 
 _PACKAGES = ("mmtrack", "mmcls")
@@ -38,7 +40,7 @@ INSTALLATION = (
 class _MissingTransformer:
     """Base class for STARK's transformer, which MMDetection 3 no longer has."""
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         raise RuntimeError(
             "STARK, MMTracking's single-object tracker, needs "
             "mmdet.models.layers.Transformer, which MMDetection "
@@ -49,23 +51,23 @@ class _MissingTransformer:
 def import_mmtrack() -> None:
     """Import all of MMTracking, so that its registries are filled.
 
-    Afterwards everything is as it was: the versions of the toolboxes and their names,
-    and, if the import failed, also the loaded modules and the registries.
+    Afterwards the toolboxes' versions and names are restored and, if the import failed,
+    the loaded modules and registries as well.
 
     Raises:
-        ModuleNotFoundError: If MMTracking, or something it needs, is not installed.
-        ImportError: If it has a version this was not tried with.
+        ModuleNotFoundError: MMTracking, or a package it needs, is not installed.
+        ImportError: Its version was not tested with this bridge.
     """
     version = _installed_version()
-    if version not in TRIED_VERSIONS:
+    if version not in TESTED_VERSIONS:
         raise ImportError(
-            f"mmtrack {version} is installed, this was tried with "
-            f"{', '.join(TRIED_VERSIONS)} only: {INSTALLATION}"
+            f"mmtrack {version} is installed, but only "
+            f"{', '.join(TESTED_VERSIONS)} was tested: {INSTALLATION}"
         )
-    # Outside, so that no module of MMDetection reads a presented version.
+    # Before, so that no module of MMDetection reads a presented version.
     mmdet.utils.register_all_modules(init_default_scope=False)
     try:
-        with _undone_on_failure(), _presented():
+        with _undone_on_failure(), _presented(), importable_operators():
             from mmtrack.utils import register_all_modules
 
             register_all_modules(init_default_scope=False)
@@ -90,7 +92,7 @@ def _installed_version() -> str:
 
 @contextmanager
 def _presented() -> Iterator[None]:
-    """Show the versions MMTracking accepts, and the one name it misses."""
+    """Show the versions MMTracking accepts, and the one name it lacks."""
     real = {module: module.__version__ for module in _PRESENTED}
     layers = mmdet.models.layers
     lacks_transformer = not hasattr(layers, "Transformer")
@@ -109,7 +111,7 @@ def _presented() -> Iterator[None]:
 
 @contextmanager
 def _undone_on_failure() -> Iterator[None]:
-    """Forget packages that were imported half, so that they can be imported again."""
+    """Unload partly imported packages, so that they can be imported again."""
     new = [package for package in _PACKAGES if package not in sys.modules]
     try:
         yield

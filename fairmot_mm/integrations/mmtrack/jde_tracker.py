@@ -1,5 +1,7 @@
-import torch
+from typing import Any
+
 from mmengine.structures import InstanceData
+from mmtrack.models.mot import BaseMultiObjectTracker
 from mmtrack.models.trackers import BaseTracker
 from mmtrack.structures import TrackDataSample
 from torch import Tensor
@@ -12,45 +14,47 @@ from fairmot_mm.registry import MODELS
 class MMTrackJDETracker(JDETracker):
     """:class:`JDETracker` with the embeddings of a model's ReID network.
 
-    For models that embed boxes apart from detecting them, such as MMTracking's
-    ``DeepSORT``, in place of its ``SORTTracker``. ``JDETracker`` itself takes the
-    embeddings that come with the detections and has but motion where there are none.
+    For models with a separate ReID network, such as MMTracking's ``DeepSORT``, in place
+    of its ``SORTTracker``. ``JDETracker`` itself takes the embeddings that come with
+    the detections and associates by motion alone without them.
 
     Args:
-        reid_img_scale (tuple[int, int]): Height and width of the ReID network's input.
+        reid_img_scale: Height and width of the ReID network's input.
         **kwargs: For :class:`JDETracker`.
     """
 
-    # Cuts boxes out of the network input, as for every tracker of MMTracking.
+    # Crops boxes from the network input, as for every tracker of MMTracking.
     crop_imgs = BaseTracker.crop_imgs
 
-    def __init__(self, reid_img_scale: tuple[int, int] = (256, 128), **kwargs) -> None:
+    def __init__(
+        self, reid_img_scale: tuple[int, int] = (256, 128), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.reid = dict(img_scale=tuple(reid_img_scale))
 
     def track(
         self,
-        model: torch.nn.Module,
+        model: BaseMultiObjectTracker,
         img: Tensor,
         data_sample: TrackDataSample,
         rescale: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> InstanceData:
         """Track the next frame.
 
         Args:
-            model (torch.nn.Module): Its ``reid`` embeds crops (M, 3, h, w).
-            img (Tensor): (1, 3, H, W), input of the network.
-            data_sample (TrackDataSample): ``pred_det_instances`` with ``bboxes``,
-                ``scores`` and ``labels``.
-            rescale (bool): Whether the boxes are in pixels of the original image.
+            model: Its ``reid`` embeds crops (M, 3, h, w).
+            img: (1, 3, H, W), the network's input.
+            data_sample: ``pred_det_instances`` with ``bboxes``, ``scores`` and
+                ``labels``.
+            rescale: Whether the boxes are in pixels of the original image.
             **kwargs: For :meth:`JDETracker.track`.
 
         Returns:
-            InstanceData: See :meth:`JDETracker.update`.
+            See :meth:`JDETracker.update`.
 
         Raises:
-            AttributeError: If the model has no ReID network.
+            AttributeError: The model has no ReID network.
         """
         if not model.with_reid:
             raise AttributeError(
@@ -65,6 +69,6 @@ class MMTrackJDETracker(JDETracker):
         if len(crops) > 0:
             found.embeddings = model.reid(crops, mode="tensor")
         data_sample.pred_instances = found
-        # As a module: MMTracking's DeepSORT hands over the config it was built from.
+        # MMTracking's DeepSORT passes the config it was built from, not the module.
         kwargs["data_preprocessor"] = model.data_preprocessor
         return super().track(model, img, data_sample=data_sample, **kwargs)

@@ -53,9 +53,9 @@ class EmbeddingHead(BaseModule):
         embed_dims: Length of the embedding.
         num_ids: Number of identities in the training data; of several classes one
             number each, and each class gets a classifier of its own (0: none),
-            identities counting from 0 in each. ``'auto'`` stands for what
-            ``tools/train.py`` finds in the data; until it is filled in, the head is
-            built without a classifier, as with ``None``.
+            identities counting from 0 in each. ``'auto'``: the training loop sets the
+            number found in the data; until then there is no classifier, as with
+            ``None``.
         loss: ``'ce'``, cross-entropy over the identities, or ``'focal'``, a sigmoid
             focal loss.
         loss_weight: Weight of the loss.
@@ -82,12 +82,26 @@ class EmbeddingHead(BaseModule):
         self.loss_type = loss
         self.loss_weight = loss_weight
         self.branch = ConvBranch(in_channels, feat_channels, embed_dims, act_cfg)
+        self.set_num_ids(num_ids)
+
+    def set_num_ids(self, num_ids: int | Sequence[int] | str | None) -> None:
+        """Build the classifier anew; call it before anything holds its parameters.
+
+        Args:
+            num_ids: As for the class.
+
+        Raises:
+            ValueError: If ``num_ids`` is none of what the class takes.
+        """
         self.num_ids = _checked(num_ids)
+        self.num_ids_from_data = num_ids == "auto"
         self.classifier: nn.Module | None = None
         if isinstance(self.num_ids, int):
             self.classifier = self._make_classifier(self.num_ids)
         elif self.num_ids is not None:
             self.classifier = nn.ModuleList(map(self._make_classifier, self.num_ids))
+        if self.classifier is not None:
+            self.classifier.to(self.branch[0].weight.device)
 
     def _make_classifier(self, num_ids: int) -> nn.Module:
         if num_ids == 0:
@@ -131,8 +145,9 @@ class EmbeddingHead(BaseModule):
         if self.classifier is None or self.num_ids is None:
             raise RuntimeError(
                 "the ReID head has no classifier: set model.reid_head.num_ids to the "
-                "number of identities in the training data (tools/train.py fills in "
-                "'auto' by itself; the training dataset knows it as num_ids)"
+                "number of identities in the training data (the loops "
+                "fairmot_mm.FairMOTTrainLoop and FairMOTIterTrainLoop replace 'auto'; "
+                "the training dataset knows it as num_ids)"
             )
         known = identities != -1
         embeddings, identities = embeddings[known], identities[known]

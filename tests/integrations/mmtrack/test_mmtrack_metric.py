@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmtrack.evaluation import MOTChallengeMetrics
 
-from fairmot_mm.evaluation.protocol import BACKENDS, COMBINED
+from fairmot_mm.evaluation import COMBINED, evaluate, load_cases
 from fairmot_mm.formats.mot import read_gt, read_sequence
 from fairmot_mm.formats.mot_results import write_results
 
@@ -28,8 +28,7 @@ def tracks_near(lines):
 
 def by_benchmark(sequence, rows, folder):
     write_results(folder / f"{sequence.name}.txt", rows)
-    frames = {sequence.name: (1, sequence.length)}
-    return BACKENDS["trackeval"]([sequence], folder, frames)[COMBINED]
+    return evaluate(load_cases([sequence], folder), "trackeval")[COMBINED]
 
 
 def by_mmtracking(sequence, lines, rows):

@@ -1,28 +1,34 @@
-"""What FairMOT's published code does, the way it does it, for benchmark.py to time.
+"""How FairMOT's reference implementation computes, for benchmark.py to time.
 
-Written anew from its description, one object and one kernel point at a time. The
+Written from its description: one object at a time, whole maps of all heads. The
 tracker gives the same tracks as the plugin's; a training image goes through the same
-kinds of work, without shear, shift and the dropping of boxes.
+kinds of work, except for shear, shift and the removal of boxes.
 """
+
+from typing import Any, TypeVar
 
 import cv2
 import lap
 import numpy as np
 import scipy.linalg
 import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 from scipy.spatial.distance import cdist
 from torch.nn.functional import normalize
 
-from fairmot_mm.models import DCNv2, JDETracker
+from fairmot_mm.models import DCNv2, FairMOT, JDETracker
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
 from fairmot_mm.models.feature_maps import gather_cells
 from fairmot_mm.models.trackers import jde_tracker
 from fairmot_mm.models.trackers.detections import Detections, normalised
 from fairmot_mm.models.trackers.kalman_filter import GATE
 
+Module = TypeVar("Module", bound=torch.nn.Module)
 
-def use_torchvision(model: torch.nn.Module) -> torch.nn.Module:
-    """Evaluate all deformable convolutions by torchvision's operator."""
+
+def use_torchvision(model: Module) -> Module:
+    """Compute all deformable convolutions by torchvision's operator."""
     for module in model.modules():
         if isinstance(module, DCNv2):
             module.backend = "torchvision"
@@ -30,7 +36,7 @@ def use_torchvision(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def training_loss(
-    model: torch.nn.Module, inputs: torch.Tensor, samples: list
+    model: FairMOT, inputs: torch.Tensor, samples: list[DetDataSample]
 ) -> torch.Tensor:
     """The joint loss from whole maps."""
     maps = model(inputs, mode="tensor")
@@ -48,7 +54,7 @@ def training_loss(
 
 
 def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    """One solver for all pairs, whether they can be matched or not."""
+    """Assignment over all pairs, including those that cannot be matched."""
     if costs.size == 0:
         return np.empty(0, int), np.empty(0, int)
     costs = np.where(np.isinf(costs), 1e5, costs)
@@ -60,7 +66,7 @@ def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
 class TrackByTrack(JDETracker):
     """The tracker with a Python loop over tracks in each of its steps."""
 
-    def update(self, *args, **kwargs):
+    def update(self, *args: Any, **kwargs: Any) -> InstanceData:
         """See :meth:`JDETracker.update`."""
         ours, jde_tracker.assign = jde_tracker.assign, assign
         try:
@@ -78,8 +84,8 @@ class TrackByTrack(JDETracker):
             mean, covariance = tracks.means[i], tracks.covariances[i]
             innovation = kalman._innovation(mean[None], covariance[None])[0]
             factor = np.linalg.cholesky(innovation)
-            surprise = (detections.measurements - mean[:4]).T
-            whitened = scipy.linalg.solve_triangular(factor, surprise, lower=True)
+            residual = (detections.measurements - mean[:4]).T
+            whitened = scipy.linalg.solve_triangular(factor, residual, lower=True)
             motion = np.square(whitened).sum(0)
             costs[row, motion > GATE] = np.inf
             costs[row] = 0.98 * costs[row] + 0.02 * motion
@@ -92,8 +98,8 @@ class TrackByTrack(JDETracker):
             innovation = kalman._innovation(tracks.means[i][None], covariance[None])[0]
             factor = scipy.linalg.cho_factor(innovation, lower=True)
             gain = scipy.linalg.cho_solve(factor, covariance[:, :4].T).T
-            surprise = detections.measurements[j] - tracks.means[i, :4]
-            tracks.means[i] += surprise @ gain.T
+            residual = detections.measurements[j] - tracks.means[i, :4]
+            tracks.means[i] += residual @ gain.T
             tracks.covariances[i] -= np.linalg.multi_dot((gain, innovation, gain.T))
             smoothed = 0.9 * tracks.embeddings[i] + 0.1 * detections.embeddings[j]
             tracks.embeddings[i] = normalised(smoothed[None])[0]
@@ -109,10 +115,10 @@ def training_image(
     """Input (3, H, W) and heatmap (H / 4, W / 4) of one image.
 
     Args:
-        path (str): The image.
-        boxes (np.ndarray): (N, 4) xyxy in pixels of the image.
-        size (tuple[int, int]): Width and height of the network input.
-        rng (np.random.Generator): Draws the augmentation.
+        path: The image.
+        boxes: (N, 4) xyxy in pixels of the image.
+        size: Width and height of the network input.
+        rng: Draws the augmentation.
     """
     width, height = size
     image = cv2.imread(path)

@@ -1,0 +1,37 @@
+"""The figures of tracking: their names, and their layout for people.
+
+Figures are dicts by sequence, and one for ``'COMBINED'``, of fractions (float, 1 is
+perfect) and counts (int). A fraction whose denominator is 0 is 0.
+"""
+
+from __future__ import annotations
+
+FRACTIONS = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
+COUNTS = ("IDSW", "FP", "FN", "MT", "ML", "Frag")
+NAMES = FRACTIONS + COUNTS
+COMBINED = "COMBINED"
+
+Figures = dict[str, dict[str, float]]
+
+
+def format_table(figures: Figures) -> str:
+    """Lay figures out as a Markdown table: fractions in percent, combined ones last."""
+    names = sorted(figures, key=lambda name: name == COMBINED)
+    present = [key for key in NAMES if any(key in figures[name] for name in names)]
+    table = [["Sequence", *present]]
+    for name in names:
+        cells = (_format_figure(key, figures[name].get(key)) for key in present)
+        table.append([name, *cells])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        f"| {' | '.join((name.ljust(widths[0]), *map(str.rjust, row, widths[1:])))} |"
+        for name, *row in table
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _format_figure(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f}" if key in FRACTIONS else str(value)

@@ -1,0 +1,152 @@
+"""Figures by TrackEval under the benchmark's own protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import trackeval
+
+from .cases import Case
+from .figures import COMBINED, COUNTS, FRACTIONS, Figures
+
+_KNOWN_CLASSES = range(1, 14)
+
+
+def evaluate(cases: Sequence[Case]) -> Figures:
+    """Score by TrackEval under the benchmark's own protocol.
+
+    The raw ground truth is used: a detection that matches a distractor (static
+    person, person on vehicle, reflection, ...) is neither right nor wrong. The
+    protocol is that of MOT15 where the ground truth has no classes, of MOT20 for
+    sequences named so, of MOT17 (and MOT16) otherwise. HOTA, DetA and AssA are means
+    over the localisation thresholds.
+
+    Returns:
+        All ``NAMES`` by sequence, and for ``'COMBINED'``.
+
+    Raises:
+        ValueError: The sequences are of more than one protocol, or a class is unknown.
+    """
+    benchmark = _common_benchmark(cases)
+    metrics = (
+        trackeval.metrics.HOTA(),
+        trackeval.metrics.CLEAR({"PRINT_CONFIG": False}),
+        trackeval.metrics.Identity({"PRINT_CONFIG": False}),
+    )
+    # TrackEval reads files and prints as it goes.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        dataset = _write_dataset(Path(folder), cases, benchmark)
+        scores: list[dict[str, dict]] = [{} for _ in metrics]
+        for case in cases:
+            raw = dataset.get_raw_seq_data("tracker", case.name)
+            data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
+            for metric, score in zip(metrics, scores, strict=True):
+                score[case.name] = metric.eval_sequence(data)
+        for metric, score in zip(metrics, scores, strict=True):
+            score[COMBINED] = metric.combine_sequences(score)
+    return {name: _figures(*(score[name] for score in scores)) for name in scores[0]}
+
+
+def _common_benchmark(cases: Sequence[Case]) -> str:
+    by_benchmark = {_benchmark(case): case.name for case in cases}
+    if len(by_benchmark) > 1:
+        examples = ", ".join(f"{name} is {key}" for key, name in by_benchmark.items())
+        raise ValueError(
+            f"sequences of more than one protocol ({examples}); evaluate them "
+            "separately"
+        )
+    return next(iter(by_benchmark))
+
+
+def _benchmark(case: Case) -> str:
+    """TrackEval's name of the protocol."""
+    if case.is_mot15:
+        return "MOT15"
+    return "MOT20" if case.name.startswith("MOT20") else "MOT17"
+
+
+def _write_dataset(
+    folder: Path, cases: Sequence[Case], benchmark: str
+) -> trackeval.datasets.MotChallenge2DBox:
+    """Write the cases to ``folder`` as TrackEval reads them."""
+    for case in cases:
+        if benchmark != "MOT15":
+            _check_classes(case)
+        annotations, name = case.annotations, f"{case.name}.txt"
+        _write_columns(
+            folder / "gt" / name,
+            annotations.frames,
+            annotations.ids,
+            annotations.boxes,
+            annotations.marks,
+            annotations.classes,
+            annotations.visibility,
+        )
+        # No class: TrackEval ignores a tracker's, but refuses any above 1.
+        _write_columns(
+            folder / "tracker" / name,
+            *(case.results[:, 0], case.results[:, 1], case.results[:, 2:]),
+            np.full(len(case.results), -1),
+        )
+    return trackeval.datasets.MotChallenge2DBox(
+        {
+            "GT_FOLDER": str(folder / "gt"),
+            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+            "TRACKERS_FOLDER": str(folder),
+            "TRACKERS_TO_EVAL": ["tracker"],
+            "TRACKER_SUB_FOLDER": "",
+            "BENCHMARK": benchmark,
+            "SEQ_INFO": {case.name: case.length for case in cases},
+            "SKIP_SPLIT_FOL": True,
+            "PRINT_CONFIG": False,
+        }
+    )
+
+
+def _check_classes(case: Case) -> None:
+    """Name the line whose class TrackEval would refuse."""
+    annotations = case.annotations
+    unknown = np.flatnonzero(~np.isin(annotations.classes, _KNOWN_CLASSES))
+    if len(unknown):
+        row = unknown[np.argmin(annotations.lines[unknown])]
+        raise ValueError(
+            f"{case.sequence.gt_path}:{annotations.lines[row]}: class "
+            f"{annotations.classes[row]}, expected 1 (pedestrian) to 13"
+        )
+
+
+def _write_columns(
+    path: Path, frames: np.ndarray, ids: np.ndarray, *others: np.ndarray
+) -> None:
+    """Write columns without losing a digit.
+
+    Identities are renumbered from 0: TrackEval indexes arrays by them, so large ones
+    exhaust the memory and negative ones are confused with others.
+    """
+    labels = np.unique(ids, return_inverse=True)[1]
+    table = np.column_stack((frames, labels, *others))
+    path.parent.mkdir(exist_ok=True)
+    np.savetxt(path, table, fmt="%.17g", delimiter=",")
+
+
+def _figures(hota: Mapping, clear: Mapping, identity: Mapping) -> dict[str, float]:
+    fractions = {key: np.mean(hota[key]) for key in ("HOTA", "DetA", "AssA")}
+    fractions |= {key: clear[key] for key in ("MOTA", "MOTP")}
+    fractions |= {key: identity[key] for key in ("IDF1", "IDP", "IDR")}
+    if not clear["CLR_TP"] + clear["CLR_FN"]:
+        # Without people, TrackEval gives 0 for one sequence, but minus the number of
+        # false positives for several.
+        fractions["MOTA"] = 0.0
+    counts = {"FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
+    counts |= {key: clear[key] for key in ("IDSW", "MT", "ML", "Frag")}
+    return {key: float(fractions[key]) for key in FRACTIONS} | {
+        key: int(counts[key]) for key in COUNTS
+    }

@@ -1,0 +1,74 @@
+"""Where the tracks of a stream go: a result file, a video with drawings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.structures import InstanceData
+
+from fairmot_mm.formats.mot_results import result_lines, result_rows
+from fairmot_mm.visualization import TrackDrawer
+
+from .video_writer import VideoWriter
+
+
+class ResultsSink:
+    """Writes a MOTChallenge result file frame by frame.
+
+    Args:
+        path: The file; its folder is created.
+        with_classes: Write the class, from 1, in the eighth column.
+    """
+
+    def __init__(self, path: str | Path, with_classes: bool = False) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.with_classes = with_classes
+        self._file = Path(path).open("w")  # noqa: SIM115  (closed by close)
+
+    def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> None:
+        """Append the tracks of frame ``number``, from 0."""
+        classes = tracks.labels.numpy() + 1 if self.with_classes else None
+        self._file.write(result_lines(result_rows(number + 1, tracks), classes))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class VideoSink:
+    """Writes a video of the frames with the tracks drawn on them.
+
+    Args:
+        path: The file, .mp4; its folder is created.
+        frame_rate: Frames per second.
+        class_names: See :meth:`TrackDrawer.draw`.
+        trail_length: See :class:`TrackDrawer`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        frame_rate: float,
+        class_names: Sequence[str] | None = None,
+        trail_length: int = 30,
+    ) -> None:
+        self.class_names = class_names
+        self._drawer = TrackDrawer(trail_length)
+        self._writer = VideoWriter(path, frame_rate)
+
+    def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> np.ndarray:
+        """Append a frame (H, W, 3), BGR uint8; returns it with its drawing."""
+        drawing = self._drawer.draw(
+            frame,
+            tracks.bboxes,
+            tracks.instances_id,
+            labels=tracks.labels,
+            class_names=self.class_names,
+        )
+        self._writer.write(drawing)
+        return drawing
+
+    def close(self) -> None:
+        """Finish the video."""
+        self._writer.close()

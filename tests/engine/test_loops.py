@@ -1,0 +1,154 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from fairmot_mm.datasets import MOTFrameDataset
+from fairmot_mm.engine.loops import check_batches, count_identities
+from fairmot_mm.registry import DATASETS
+
+LOAD = [
+    dict(type="CheckedLoadImageFromFile"),
+    dict(type="Letterbox"),
+    dict(type="PackTrackTrainInputs"),
+]
+
+
+@pytest.fixture
+def config(synthetic, tmp_path) -> Config:
+    """A training on three short sequences by a network cut short."""
+    dataset = dict(
+        type="MOTFrameDataset",
+        data_root=str(synthetic),
+        input_size=(96, 64),
+        pipeline=LOAD,
+    )
+    return Config(
+        dict(
+            default_scope="fairmot_mm",
+            work_dir=str(tmp_path),
+            experiment_name=tmp_path.name,
+            model=dict(
+                type="FairMOT",
+                data_preprocessor=dict(
+                    type="mmdet.TrackDataPreprocessor",
+                    std=[255.0] * 3,
+                    mean=[0.0] * 3,
+                    use_det_processor=True,
+                ),
+                backbone=dict(type="DLANet", out_indices=(0, 1, 2, 3, 4)),
+                neck=dict(
+                    type="DLANeck",
+                    in_channels=(16, 32, 64, 128, 256),
+                    end_level=4,
+                    use_dcn=False,
+                ),
+                bbox_head=dict(type="FairMOTHead", in_channels=64, feat_channels=8),
+                reid_head=dict(type="EmbeddingHead", in_channels=64, feat_channels=8),
+            ),
+            train_dataloader=dict(
+                batch_size=5,
+                num_workers=0,
+                dataset=dataset,
+                sampler=dict(type="DefaultSampler", shuffle=True),
+            ),
+            train_cfg=dict(type="FairMOTTrainLoop", max_epochs=1),
+            optim_wrapper=dict(
+                type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3)
+            ),
+            default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
+        )
+    )
+
+
+def people(data) -> set:
+    """Everybody whom the ground truth annotates."""
+    return {
+        (path.parent.parent.name, line.split(",")[1])
+        for path in data.glob("*/gt/gt.txt")
+        for line in path.read_text().splitlines()
+        if line.split(",")[6] == "1"
+    }
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        dict(type="FairMOTTrainLoop", max_epochs=1),
+        dict(type="FairMOTIterTrainLoop", max_iters=3),
+    ],
+    ids=lambda loop: loop["type"],
+)
+def test_plain_runner_trains_the_classifier(config, synthetic, loop, monkeypatch):
+    reads = []
+    load = MOTFrameDataset.load_records
+    monkeypatch.setattr(
+        MOTFrameDataset, "load_records", lambda self: reads.append(self) or load(self)
+    )
+    config.train_cfg = loop
+    if loop["type"] == "FairMOTIterTrainLoop":
+        config.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False)
+        config.log_processor = dict(by_epoch=False)
+    runner = Runner.from_cfg(config)
+    assert runner.model.reid_head.classifier is None
+    runner.train()
+    assert len(reads) == 1
+    classifier = runner.model.reid_head.classifier
+    assert classifier.out_features == len(people(synthetic))
+    in_optimizer = {
+        id(p) for group in runner.optim_wrapper.param_groups for p in group["params"]
+    }
+    assert id(classifier.weight) in in_optimizer
+    assert runner.iter == 3
+    (log,) = (path.read_text() for path in Path(config.work_dir).glob("*/*.log"))
+    assert f"num_ids: {len(people(synthetic))}, from the training data" in log
+    assert "15 images" in log  # what was read stands in the log
+
+
+def test_a_given_number_stays(config):
+    config.model.reid_head.num_ids = 1000
+    config.train_cfg.max_epochs = 0
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert runner.model.reid_head.classifier.out_features == 1000
+
+
+def test_a_wrapped_dataset_is_asked_too(config, synthetic):
+    dataset = config.train_dataloader.dataset
+    wrapped = dict(type="RepeatDataset", times=3, dataset=dataset)
+    assert count_identities(DATASETS.build(wrapped)) == len(people(synthetic))
+
+
+def test_identities_of_each_class_become_a_list(config, synthetic):
+    config.train_dataloader.dataset.update(
+        per_class_ids=True, metainfo=dict(classes=("car", "pedestrian"))
+    )
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    assert count_identities(dataset) == [0, len(people(synthetic))]
+
+
+def test_a_dataset_that_does_not_know_is_named(synthetic):
+    dataset = DATASETS.build(
+        dict(type="MOTVideoDataset", data_root=str(synthetic), pipeline=[])
+    )
+    with pytest.raises(
+        AttributeError, match=r"MOTVideoDataset has no num_ids.*num_ids"
+    ):
+        count_identities(dataset)
+
+
+def test_data_that_make_no_batch_are_refused(config):
+    # Otherwise a training of no iteration would end in success.
+    images = np.zeros(15)
+    with pytest.raises(
+        ValueError, match=r"15 training images for 1 processes make no batch of 16"
+    ):
+        check_batches(DataLoader(images, batch_size=16, drop_last=True))
+    check_batches(DataLoader(images, batch_size=15, drop_last=True))
+    check_batches(DataLoader(images, batch_size=16, drop_last=False))
+    config.train_dataloader.update(batch_size=16, drop_last=True)
+    with pytest.raises(ValueError, match="no batch of 16"):
+        Runner.from_cfg(config).train()
