@@ -101,7 +101,8 @@ class JDETracker:
             self.camera.reset()
         self._frame = 0
         self._next_id = 1
-        self._tracks = Tracks.empty()
+        nothing = Detections.select(np.empty((0, 4)), np.empty(0), None, None, 0)
+        self._tracks = self._start(nothing)
 
     def track(
         self,
