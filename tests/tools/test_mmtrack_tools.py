@@ -235,8 +235,8 @@ class TestTheirTools:
     def test_an_unknown_one(self, tmp_path):
         main = REPOSITORY / "fairmot_mm/integrations/mmtrack/__main__.py"
         outcome = run_tool(tmp_path, main, "trian.py")
-        assert outcome.code == 1
-        assert "no tool trian.py" in outcome.stderr
+        assert outcome.code == 2
+        assert "error: no tool trian.py" in outcome.stderr
 
     def test_a_plain_runner(self, tmp_path, config):
         """Nothing but custom_imports names the plugin."""
