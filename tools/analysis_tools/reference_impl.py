@@ -19,10 +19,10 @@ from torch.nn.functional import normalize
 
 from fairmot_mm.models import DCNv2, FairMOT, JDETracker
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
+from fairmot_mm.models.feature_maps import gather_cells
 from fairmot_mm.models.trackers import jde_tracker
 from fairmot_mm.models.trackers.detections import Detections, normalised
 from fairmot_mm.models.trackers.kalman_filter import GATE
-from fairmot_mm.models.utils import gather_cells
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -91,11 +91,9 @@ class TrackByTrack(JDETracker):
             costs[row] = 0.98 * costs[row] + 0.02 * motion
         return costs
 
-    def _correct(
-        self, matched: np.ndarray, found: np.ndarray, detections: Detections
-    ) -> None:
+    def _correct(self, matched: np.ndarray, detections: Detections) -> None:
         tracks, kalman = self._tracks, self.kalman_filter
-        for i, j in zip(matched, found, strict=True):
+        for j, i in enumerate(matched):
             covariance = tracks.covariances[i]
             innovation = kalman._innovation(tracks.means[i][None], covariance[None])[0]
             factor = scipy.linalg.cho_factor(innovation, lower=True)

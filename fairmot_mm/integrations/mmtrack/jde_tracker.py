@@ -71,4 +71,4 @@ class MMTrackJDETracker(JDETracker):
         data_sample.pred_instances = found
         # MMTracking's DeepSORT passes the config it was built from, not the module.
         kwargs["data_preprocessor"] = model.data_preprocessor
-        return super().track(model, img, data_sample, **kwargs)
+        return super().track(model, img, data_sample=data_sample, **kwargs)
