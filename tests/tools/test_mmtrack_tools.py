@@ -266,7 +266,9 @@ def track(cfg, scope, model):
     return tracks
 
 
-@pytest.mark.parametrize("data", ["synthetic", "real_sequence"])
+@pytest.mark.parametrize(
+    "data", ["synthetic", pytest.param("real_sequence", marks=pytest.mark.needs_shared)]
+)
 def test_same_weights_same_frames_same_tracks(data, tmp_path, request):
     root = request.getfixturevalue(data)
     root = root.parent if data == "real_sequence" else root
