@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmdet.apis.inference import build_test_pipeline
 from mmdet.structures import TrackDataSample
 from mmengine.config import Config
-from mmengine.dataset import default_collate
+from mmengine.dataset import Compose, default_collate
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
@@ -109,7 +108,7 @@ def prepare_frame(
         )
     if not hasattr(model, "frame_pipeline"):
         init_default_scope(model.cfg.get("default_scope", "fairmot_mm"))
-        model.frame_pipeline = build_test_pipeline(model.cfg)
+        model.frame_pipeline = _frame_pipeline(model.cfg)
     data = model.frame_pipeline(
         dict(
             img=[frame],
@@ -121,6 +120,17 @@ def prepare_frame(
         )
     )
     return default_collate([data])
+
+
+def _frame_pipeline(cfg: Config) -> Compose:
+    """The test pipeline without what loads an image."""
+    broadcaster, *rest = copy.deepcopy(cfg.test_dataloader.dataset.pipeline)
+    broadcaster.transforms = [
+        transform
+        for transform in broadcaster.transforms
+        if "LoadImageFromFile" not in transform.type
+    ]
+    return Compose([broadcaster, *rest])
 
 
 def track_frame(model: BaseModel, data: dict) -> TrackDataSample:

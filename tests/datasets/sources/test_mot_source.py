@@ -169,7 +169,10 @@ def test_sequences_by_name_and_by_detector(tmp_path):
         MOTFrameDataset(str(tmp_path), detector="FRCNN")
 
 
-@pytest.mark.parametrize("source", ["real_sequence", "synthetic"])
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param("real_sequence", marks=pytest.mark.needs_shared), "synthetic"],
+)
 def test_records_equal_the_lines_of_the_files(request, source):
     root = request.getfixturevalue(source)
     dataset = MOTFrameDataset(str(root))

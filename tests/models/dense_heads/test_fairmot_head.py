@@ -30,6 +30,7 @@ def test_losses_and_gradients_equal_the_published_ones(golden):
         assert error < 1e-4
 
 
+@pytest.mark.needs_shared
 def test_decoding_equals_the_published_one(golden):
     numbers = golden("decode.npz")
     head = FairMOTHead(64, test_cfg=dict(topk=100))
