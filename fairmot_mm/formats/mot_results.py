@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.structures import InstanceData
 
+from .boxes import xyxy_to_xywh
 from .tables import check_keys, read_table
 from .writing import write_file
 
@@ -26,10 +27,9 @@ def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
     """
     tracks = tracks.numpy()
     boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
-    top_left, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     frames = np.full(len(boxes), frame_number)
     return np.column_stack(
-        (frames, tracks.instances_id, top_left, sides, tracks.scores)
+        (frames, tracks.instances_id, xyxy_to_xywh(boxes), tracks.scores)
     )
 
 

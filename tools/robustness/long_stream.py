@@ -53,8 +53,7 @@ class Crowd:
         rng = self._rng
         self._positions += self._speeds
         outside = (self._positions < 0) | (self._positions > (WIDTH, HEIGHT))
-        gone: np.ndarray = outside.any(axis=1)
-        gone |= rng.random(len(gone)) < 0.002
+        gone = np.any(outside, axis=1) | (rng.random(len(outside)) < 0.002)
         self._positions[gone] = rng.uniform(0, (WIDTH, HEIGHT), (gone.sum(), 2))
         self._appearances[gone] = rng.normal(size=(gone.sum(), EMBEDDING))
         seen = rng.random(len(gone)) > 0.1
