@@ -101,7 +101,7 @@ class EmbeddingHead(BaseModule):
         elif self.num_ids is not None:
             self.classifier = nn.ModuleList(map(self._make_classifier, self.num_ids))
         if self.classifier is not None:
-            self.classifier.to(self.branch[0].weight.device)
+            self.classifier.to(next(self.branch.parameters()).device)
 
     def _make_classifier(self, num_ids: int) -> nn.Module:
         if num_ids == 0:
