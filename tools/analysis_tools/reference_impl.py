@@ -5,7 +5,7 @@ tracker gives the same tracks as the plugin's; a training image goes through the
 kinds of work, except for shear, shift and the removal of boxes.
 """
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import cv2
 import lap
@@ -17,11 +17,7 @@ from mmengine.structures import InstanceData
 from scipy.spatial.distance import cdist
 from torch.nn.functional import normalize
 
-<<<<<<< HEAD
-from fairmot_mm.models import DCNv2, FairMOT, FairMOTHead, JDETracker
-=======
 from fairmot_mm.models import DCNv2, EmbeddingHead, FairMOT, FairMOTHead, JDETracker
->>>>>>> main
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
 from fairmot_mm.models.feature_maps import gather_cells
 from fairmot_mm.models.trackers import jde_tracker
@@ -46,13 +42,9 @@ def training_loss(
     maps = model(inputs, mode="tensor")
     instances = [sample.gt_instances for sample in samples]
     metas = [dict(batch_input_shape=inputs.shape[-2:])] * len(samples)
-<<<<<<< HEAD
-    head = cast("FairMOTHead", model.bbox_head)
-=======
     head, reid = model.bbox_head, model.reid_head
     if not isinstance(head, FairMOTHead) or not isinstance(reid, EmbeddingHead):
         raise TypeError("the reference implementation has FairMOT's own heads only")
->>>>>>> main
     parts = head.loss_by_feat(
         maps["heatmap"], maps["size"], maps["offset"], instances, metas
     )
