@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import re
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from fairmot_mm.datasets import JDEFrameDataset, MOTFrameDataset
+from fairmot_mm.utils.command_line import Parser, command
 
 PER_FOLDER = 1000
 WORKERS = 2
@@ -107,15 +109,18 @@ def measure(name: str, build) -> None:
     )
 
 
-def main() -> None:
-    """Make the data up and measure."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the data")
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--boxes", type=int, default=8, help="boxes of an image")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Make the data up and measure."""
     init_default_scope("fairmot_mm")
     mot, jde = args.out / "mot", args.out / f"jde_{args.images}x{args.boxes}"
     if not mot.is_dir():
@@ -127,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
