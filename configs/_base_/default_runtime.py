@@ -5,15 +5,17 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="fairmot_mm.MasterLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # Not the last alone: a run killed while it writes resumes from the one before.
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
+    checkpoint=dict(
+        type="fairmot_mm.SafeCheckpointHook", interval=1, max_keep_ckpts=3
+    ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    # A day: while some processes track long videos or score, the others wait.
+    dist_cfg=dict(backend="nccl", timeout=24 * 3600),
 )
 randomness = dict(seed=317)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)

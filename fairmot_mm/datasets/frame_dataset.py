@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import zlib
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -122,6 +123,11 @@ class FrameDataset(BaseDataset):
         self._num_ids = (
             sum(self._pairs_per_class) if self.per_class_ids else records.num_ids
         )
+        # Which identity is which, by the boxes they are first seen in, for MMEngine to
+        # compare when a training is resumed.
+        first = rows[np.unique(ranks, return_index=True)[1]]
+        boxes = zlib.crc32(np.ascontiguousarray(records.boxes[first]).data)
+        self._metainfo["identities"] = (len(first), boxes)
         # What a source adds to its identities to make them those of a mixture.
         self.identity_offsets = np.zeros(len(self._classes), np.int64)
         if self._indices is not None:

@@ -100,6 +100,15 @@ def runner_parser(description: str | None) -> Parser:
     return parser
 
 
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``."""
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="read the checkpoint even if that may run code hidden in it",
+    )
+
+
 def find_config(name: str) -> str:
     """Path of a config.
 
