@@ -14,7 +14,7 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    # A day: while some processes track long videos or score, the others wait.
+    # Seconds: a process without a video waits for the others' tracking and scoring.
     dist_cfg=dict(backend="nccl", timeout=24 * 3600),
 )
 randomness = dict(seed=317)

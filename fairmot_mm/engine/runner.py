@@ -48,8 +48,9 @@ def prepare_cpu_processes(cfg: Config) -> None:
             "tools/dist_train.sh or tools/dist_test.sh, which work without"
         )
     if not dist.is_initialized():
-        seconds = cfg.env_cfg.dist_cfg.get("timeout", 24 * 3600)
-        dist.init_process_group("gloo", timeout=timedelta(seconds=seconds))
+        seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+        timeout = None if seconds is None else timedelta(seconds=seconds)
+        dist.init_process_group(backend="gloo", timeout=timeout)
     wrapper = dict(
         type="mmengine.MMDistributedDataParallel",
         # As MMEngine wraps by itself.

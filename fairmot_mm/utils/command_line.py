@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from .paths import CONFIGS, PACKAGE
 
@@ -160,12 +160,16 @@ def read_config(args: argparse.Namespace) -> "Config":
     return cfg
 
 
+class Main(Protocol):
+    """A tool, to be called with its arguments or with those of the process."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Return the exit status."""
+
+
 def command(
-    make_parser: Callable[[], argparse.ArgumentParser],
-) -> Callable[
-    [Callable[[argparse.Namespace], int | None]],
-    Callable[[Sequence[str] | None], int],
-]:
+    make_parser: Callable[[], Parser],
+) -> Callable[[Callable[[argparse.Namespace], int | None]], Main]:
     """Make a tool's ``main(args)`` a ``main(argv=None)`` that returns an exit status.
 
     A tool's input (options, configs, files, checkpoints) is the user's: whatever
@@ -174,9 +178,7 @@ def command(
     Ctrl-C ends with status 130, as in a shell.
     """
 
-    def decorate(
-        main: Callable[[argparse.Namespace], int | None],
-    ) -> Callable[[Sequence[str] | None], int]:
+    def decorate(main: Callable[[argparse.Namespace], int | None]) -> Main:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None) -> int:
             args = make_parser().parse_args(argv)

@@ -7,10 +7,10 @@ Done when Python is about to import such a part, whoever asks for it, so that im
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
 from .mmcv_ops import importable_operators
@@ -43,29 +43,31 @@ _ARRANGEMENTS = {
 }
 
 
-class _Arranger(MetaPathFinder):
-    """Wraps the execution of the modules in ``_ARRANGEMENTS``."""
+class _ArrangedLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        with _ARRANGEMENTS[module.__name__]():
+            super().exec_module(module)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules in ``_ARRANGEMENTS`` where Python does."""
 
     def find_spec(
-        self, name: str, path: object = None, target: object = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        if name not in _ARRANGEMENTS:
+        if fullname not in _ARRANGEMENTS:
             return None
-        spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            with _ARRANGEMENTS[name]():
-                execute(module)
-
-        spec.loader.exec_module = exec_module
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _ArrangedLoader(fullname, spec.origin)
         return spec
 
 
 def arrange() -> None:
     """Arrange the imports to come."""
-    sys.meta_path.insert(0, _Arranger())
+    sys.meta_path.insert(0, _Finder())
     for message in _WARNINGS:
         warnings.filterwarnings("ignore", message, UserWarning)

@@ -35,7 +35,7 @@ MISTAKES = {
     "no data": (["train", DEMO, "--work-dir", "{0}/work"], "demo_output"),
     "no such component": (
         ["check", DEMO, "--cfg-options", "train_dataloader.dataset.type=MOTFolders"],
-        "MOTFolders is not in the",
+        "MOTFolders",
     ),
     "no video": (["track", "no.mp4", DEMO, "{0}/no.pth", "--out", "t.txt"], "no.pth"),
     "no checkpoint": (

@@ -1,4 +1,4 @@
-"""Convert a published checkpoint for fairmot_mm.
+"""Convert a checkpoint of the reference implementation for fairmot_mm.
 
 Takes checkpoints of the reference implementation of every architecture, CenterNet's
 COCO detectors that training starts from, and ImageNet weights of their backbones.

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -13,14 +14,13 @@ class DeconvNeck(BaseModule):
     """The coarsest map upsampled by deformable and transposed convolutions.
 
     FairMOT's ``resdcn`` (arXiv:2004.01888), which is CenterNet's neck for a ResNet.
-    ``mmdet.CTResNetNeck`` has no biases where the published weights have them, and
+    ``mmdet.CTResNetNeck`` lacks biases of the reference implementation's weights and
     needs MMCV's compiled operator.
 
     Args:
-        in_channels (int): Channels of the last map that comes in.
-        channels (Sequence[int]): Channels after each stage; each doubles the map.
-        norm_cfg (dict | None): Normalisation layer.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the last map that comes in.
+        channels: Channels after each stage; each doubles the map.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(
@@ -33,22 +33,9 @@ class DeconvNeck(BaseModule):
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or dict(type="BN")
         self.out_channels = channels[-1]
-        self.stages = nn.Sequential(
-            *(
-                DeconvStage(before, after, norm_cfg)
-                for before, after in zip(
-                    (in_channels, *channels[:-1]), channels, strict=True
-                )
-            )
-        )
+        widths = pairwise((in_channels, *channels))
+        self.stages = nn.Sequential(*(DeconvStage(a, b, norm_cfg) for a, b in widths))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Upsample the last map.
-
-        Args:
-            inputs (Sequence[Tensor]): Maps, the last one (N, C_in, H / 32, W / 32).
-
-        Returns:
-            tuple[Tensor]: One map (N, C_out, H / 4, W / 4).
-        """
+        """Map the last map (N, C_in, H / 32, W / 32) to (N, C_out, H / 4, W / 4)."""
         return (self.stages(inputs[-1]),)
