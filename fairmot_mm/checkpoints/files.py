@@ -54,13 +54,13 @@ def find_damage(path: Path) -> str | None:
 
     Files of PyTorch before 1.6 have no checksums.
     """
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            begin = file.read(4)
-        return "the end is missing" if begin == b"PK\x03\x04" else None
     try:
-        with zipfile.ZipFile(path) as file:
-            broken = file.testzip()
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                cut = file.read(4) == b"PK\x03\x04"
+            return "the end is missing" if cut else None
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
     except Exception as error:  # whatever the reader makes of damaged bytes
         return f"{type(error).__name__}: {error}"
     return broken and f"the checksum of {broken} does not match"
