@@ -6,7 +6,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from fairmot_mm.utils.command_line import TOOLS, Parser
+from fairmot_mm.utils.command_line import Parser
+from fairmot_mm.utils.paths import TOOLS
 from fairmot_mm.version import __version__
 
 COMMANDS = {

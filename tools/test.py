@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
+    add_trust_option,
     command,
     read_config,
     runner_parser,
@@ -21,6 +22,7 @@ def make_parser() -> Parser:
     """Describe the command line."""
     parser = runner_parser(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
+    add_trust_option(parser)
     parser.add_argument("--out", help="folder for the result files, one per sequence")
     parser.add_argument(
         "--show-dir", help="folder for the tracked videos and their frames"
@@ -70,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     runner = build_runner(load_config(args))
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     # Not the runner's own loading, which lets tensors be missing.
-    load_for_tracking(model, args.checkpoint)
+    load_for_tracking(model, args.checkpoint, args.trust_checkpoint)
     if (optimize := getattr(model, "optimize_for_inference", None)) is not None:
         device = next(model.parameters()).device
         optimize(half_precision(device) if args.amp else torch.float32)

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fairmot_mm.utils.command_line import Parser, command, find_config, running
+from fairmot_mm.utils.command_line import (
+    Parser,
+    add_trust_option,
+    command,
+    find_config,
+    running,
+)
 
 if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmdet.structures import TrackDataSample
@@ -27,6 +33,7 @@ def make_parser() -> Parser:
     )
     parser.add_config()
     parser.add_argument("checkpoint", help="checkpoint file")
+    add_trust_option(parser)
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
     parser.add_argument("--device", help="e.g. cuda:1; a GPU if there is one")
@@ -82,7 +89,7 @@ def main(args: argparse.Namespace) -> None:
     dtype = torch.bfloat16 if args.amp else torch.float32
     model = init_model(
         *(find_config(args.config), args.checkpoint, args.device),
-        *(args.cfg_options, dtype),
+        *(args.cfg_options, dtype, args.trust_checkpoint),
     )
     source = int(args.source) if args.source.isdecimal() else args.source
     columns = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
+    add_trust_option,
     command,
     read_config,
     runner_parser,
@@ -25,6 +26,7 @@ def make_parser() -> Parser:
         const="auto",
         help="resume from this checkpoint, or from the newest in the work dir",
     )
+    add_trust_option(parser)
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(
         "--auto-scale-lr",
@@ -52,6 +54,8 @@ def load_config(args: argparse.Namespace) -> "Config":
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
+    if args.trust_checkpoint:
+        cfg.merge_from_dict({"default_hooks.checkpoint.trust_checkpoint": True})
     return cfg
 
 

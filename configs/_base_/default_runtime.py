@@ -5,8 +5,7 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="fairmot_mm.MasterLoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    # Not the last alone: a run killed while it writes resumes from the one before.
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
+    checkpoint=dict(type="fairmot_mm.SafeCheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 

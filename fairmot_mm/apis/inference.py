@@ -13,6 +13,7 @@ from fairmot_mm.checkpoints import load_for_tracking
 from fairmot_mm.engine.mixed_precision import half_precision
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
+from fairmot_mm.utils.devices import default_device
 
 
 def init_model(
@@ -21,23 +22,26 @@ def init_model(
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
     dtype: torch.dtype = torch.float32,
+    trust_checkpoint: bool = False,
 ) -> BaseModel:
     """Build a model for tracking, made fast by ``FairMOT.optimize_for_inference``.
 
     Args:
         config: Config or its file.
         checkpoint: File of its weights; random ones if None.
-        device: Where it runs; a GPU if there is one, by default.
+        device: Where it runs; :func:`default_device` if None.
         cfg_options: Settings that override the config's.
         dtype: Precision of the network's maps; ``torch.bfloat16`` is faster and gives
             nearly the same tracks. On GPUs without it, float16 is used instead.
+        trust_checkpoint: Whether the file may run code that is hidden in it; needed for
+            files that hold more than tensors, plain values and MMEngine's log.
 
     Returns:
         The model in evaluation mode, with the config as ``cfg``.
 
     Raises:
         FileNotFoundError: The config or the checkpoint is missing.
-        ValueError: The checkpoint does not fit.
+        ValueError: The checkpoint does not fit, is damaged or may run code.
     """
     if isinstance(config, Config):
         config = copy.deepcopy(config)  # the caller's is not changed
@@ -48,9 +52,9 @@ def init_model(
     init_default_scope(config.get("default_scope", "fairmot_mm"))
     model = MODELS.build(config.model)
     if checkpoint is not None:
-        load_for_tracking(model, checkpoint)
+        load_for_tracking(model, checkpoint, trust_checkpoint)
     model.cfg = config
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or default_device()
     model = model.to(device).eval()
     if hasattr(model, "optimize_for_inference"):
         half = dtype == torch.bfloat16

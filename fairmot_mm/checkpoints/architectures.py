@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from mmengine.config import Config
 
-from fairmot_mm.utils.paths import config_dir
+from fairmot_mm.utils.paths import CONFIGS
 
 # Published heads and ours, the same in every architecture.
 BRANCHES = dict(
@@ -119,7 +119,7 @@ class Architecture:
     @cached_property
     def model(self) -> Config:
         """The model's config."""
-        return Config.fromfile(config_dir() / f"{self.config}.py").model
+        return Config.fromfile(CONFIGS / f"{self.config}.py").model
 
     @property
     def out_channels(self) -> int:

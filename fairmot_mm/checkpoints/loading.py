@@ -1,9 +1,9 @@
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
+
+from .files import read_checkpoint
 
 # What only training needs: a checkpoint may lack it or bring that of other data.
 TRAINING_ONLY = ("reid_head.classifier.", "task_weighting.")
@@ -40,47 +40,24 @@ def unwrap_checkpoint(checkpoint: Mapping) -> dict[str, Tensor]:
     return tensors
 
 
-def read_checkpoint(path: str | Path, trusted: bool = False) -> dict:
-    """Read a checkpoint file, by default without running code that it may carry.
-
-    Args:
-        path: File of the runner, of the converters or of other code.
-        trusted: Whether the file may hold more than tensors and plain values, as the
-            runner's does: reading it can then run any code.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or holds more than it may.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=not trusted)
-    except Exception as error:
-        # PyTorch's own message advises to load whatever it is.
-        told = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it refers to {told[1]}" if told else type(error).__name__
-        kind = "" if trusted else " of tensors and plain values"
-        raise ValueError(f"no checkpoint{kind} ({reason})") from error
-
-
-def load_for_tracking(model: nn.Module, path: str | Path) -> None:
+def load_for_tracking(
+    model: nn.Module, path: str | Path, trusted: bool = False
+) -> None:
     """Load a checkpoint into a model, strictly on everything tracking needs.
 
     Args:
         model: The model.
         path: File written by training or by the converter.
+        trusted: Whether the file may run code, see :func:`read_checkpoint`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint or does not fit; names the first tensors
             that do not.
     """
+    checkpoint = read_checkpoint(path, trusted)
     try:
-        # The runner's checkpoints hold more than tensors, its log among it: they are
-        # read as MMEngine reads them, and like any pickle only from whom one trusts.
-        state = unwrap_checkpoint(read_checkpoint(path, trusted=True))
+        state = unwrap_checkpoint(checkpoint)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     own = model.state_dict()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import zlib
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,11 @@ class FrameDataset(BaseDataset):
         self._num_ids = (
             sum(self._pairs_per_class) if self.per_class_ids else records.num_ids
         )
+        # Which identity is which, by the boxes they are first seen in, for MMEngine to
+        # compare when a training is resumed.
+        first = rows[np.unique(ranks, return_index=True)[1]]
+        boxes = zlib.crc32(np.ascontiguousarray(records.boxes[first]).data)
+        self._metainfo["identities"] = (len(first), boxes)
         # Added to the identities of a source that is one of several.
         self.identity_offsets = np.zeros(len(self._classes), np.int64)
         if self._indices is not None:

@@ -76,9 +76,8 @@ class JointDataset(ConcatDataset):
         for source in self.sources:
             source.identity_offsets = offsets.copy()
             offsets += source.num_ids_per_class if per_class else source.num_ids
-        # Which identity is which, for MMEngine to compare when a training is resumed.
         self._metainfo["identities"] = [
-            (source.name, source.num_ids) for source in self.sources
+            source.metainfo["identities"] for source in self.sources
         ]
         self.datasets = [
             RepeatDataset(source, times) if times > 1 else source

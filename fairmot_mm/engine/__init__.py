@@ -1,4 +1,4 @@
-from .hooks import MasterLoggerHook, TrackVideoHook
+from .hooks import MasterLoggerHook, SafeCheckpointHook, TrackVideoHook
 from .loops import FairMOTIterTrainLoop, FairMOTTrainLoop
 from .mixed_precision import BFloat16OptimWrapper
 
@@ -7,5 +7,6 @@ __all__ = [
     "FairMOTIterTrainLoop",
     "FairMOTTrainLoop",
     "MasterLoggerHook",
+    "SafeCheckpointHook",
     "TrackVideoHook",
 ]

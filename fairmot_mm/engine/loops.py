@@ -7,12 +7,14 @@ moment at which the classifier of identities can take its size from them.
 from collections.abc import Sized
 from typing import cast
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Dataset
 
 from fairmot_mm.registry import LOOPS
+from fairmot_mm.utils.devices import default_device
 
 
 @LOOPS.register_module()
@@ -61,6 +63,7 @@ def fit_to_data(runner: Runner, loader: DataLoader) -> None:
         ValueError: If there is not a single batch in the data.
     """
     check_batches(loader)
+    runner.model.to(default_device())
     wrapped = is_model_wrapper(runner.model)
     model = runner.model.module if wrapped else runner.model
     heads = [m for m in model.modules() if getattr(m, "num_ids_from_data", False)]
@@ -97,7 +100,7 @@ def check_batches(loader: DataLoader) -> None:
     Raises:
         ValueError: If there is not a single batch in a process's share of the data.
     """
-    if not len(loader):
+    if not len(loader) and not isinstance(loader.sampler, InfiniteSampler):
         images = len(cast(Sized, loader.dataset))
         raise ValueError(
             f"{images} training images for {get_world_size()} processes "

@@ -4,10 +4,11 @@ import ctypes
 import sys
 from datetime import timedelta
 
-import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from fairmot_mm.utils.devices import default_device
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -21,7 +22,9 @@ def build_runner(cfg: Config) -> Runner:
     """
     prepare_cpu_processes(cfg)
     keep_freed_memory()
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.model.to(default_device())
+    return runner
 
 
 def prepare_cpu_processes(cfg: Config) -> None:
@@ -37,7 +40,7 @@ def prepare_cpu_processes(cfg: Config) -> None:
     Raises:
         RuntimeError: If the launcher is one that cannot do without GPUs.
     """
-    if cfg.launcher == "none" or torch.cuda.is_available():
+    if cfg.launcher == "none" or default_device() != "cpu":
         return
     if cfg.launcher != "pytorch":
         raise RuntimeError(
@@ -67,7 +70,7 @@ def keep_freed_memory() -> None:
     Maps of tens of megabytes come and go with every layer. By default each is handed
     back to the system and comes in anew, page by page: a sixth of a training step.
     """
-    if sys.platform != "linux" or torch.cuda.is_available():
+    if sys.platform != "linux" or default_device() != "cpu":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

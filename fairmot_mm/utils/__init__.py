@@ -1,11 +1,15 @@
-"""Helpers; the functions of ``fairmot_mm.checkpoints`` are reachable from here, too."""
+from typing import TYPE_CHECKING
 
-_FROM_CHECKPOINTS = ("convert_fairmot_checkpoint", "load_for_tracking")
+if TYPE_CHECKING:
+    from fairmot_mm.checkpoints import convert_fairmot_checkpoint, load_for_tracking
+
+__all__ = ["convert_fairmot_checkpoint", "load_for_tracking"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _FROM_CHECKPOINTS:
+    """Import PyTorch no sooner than one of these is asked for."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fairmot_mm import checkpoints  # they need PyTorch
+    from fairmot_mm import checkpoints
 
     return getattr(checkpoints, name)

@@ -14,13 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from .paths import CONFIGS, PACKAGE
+
 if TYPE_CHECKING:  # so that --help need not wait for MMEngine
     from mmengine.config import Config
-
-PACKAGE = Path(__file__).resolve().parents[1]
-# In a checkout these are links to the folders at its top.
-PACKAGED = PACKAGE / ".mim"
-CONFIGS, TOOLS = PACKAGED / "configs", PACKAGED / "tools"
 
 
 class CfgOptions(argparse.Action):
@@ -101,6 +98,15 @@ def runner_parser(description: str | None) -> Parser:
         help="number of this process on its machine, given by old launchers",
     )
     return parser
+
+
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``."""
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="read the checkpoint even if that may run code hidden in it",
+    )
 
 
 def find_config(name: str) -> str:

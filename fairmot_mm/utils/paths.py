@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def config_dir() -> Path:
-    """The folder of the configs that the package brings."""
-    packaged = _PACKAGE / ".mim" / "configs"
-    return packaged if packaged.is_dir() else _PACKAGE.parent / "configs"
+def _folder(name: str) -> Path:
+    """A folder that a wheel carries in the package; a checkout may only link to it."""
+    packaged = PACKAGE / ".mim" / name
+    return packaged if packaged.is_dir() else PACKAGE.parent / name
+
+
+CONFIGS, TOOLS = _folder("configs"), _folder("tools")

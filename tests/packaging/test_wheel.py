@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import modelindex
 import pytest
 
-from fairmot_mm.utils.command_line import CONFIGS
+from fairmot_mm.utils.paths import CONFIGS
 from fairmot_mm.version import __version__
 
 REPOSITORY = Path(__file__).parents[2]

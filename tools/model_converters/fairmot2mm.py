@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairmot_mm.utils.command_line import Parser, command
+from fairmot_mm.utils.command_line import Parser, add_trust_option, command
 
 if TYPE_CHECKING:  # so that --help need not wait for PyTorch
     from fairmot_mm.checkpoints.conversion import ConvertedCheckpoint
@@ -23,23 +23,22 @@ def make_parser() -> Parser:
     parser.add_argument("source", type=Path, help="file to convert")
     parser.add_argument("target", type=Path, help="file to write")
     parser.add_argument("--arch", help="architecture; detected if not given")
+    add_trust_option(parser)
     return parser
 
 
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Convert one file."""
-    import torch
-
     from fairmot_mm.checkpoints.conversion import convert_published
-    from fairmot_mm.checkpoints.loading import read_checkpoint
+    from fairmot_mm.checkpoints.files import read_checkpoint, write_checkpoint
 
+    checkpoint = read_checkpoint(args.source, args.trust_checkpoint)
     try:
-        converted = convert_published(read_checkpoint(args.source), args.arch)
+        converted = convert_published(checkpoint, args.arch)
     except ValueError as error:
         raise ValueError(f"{args.source}: {error}") from error
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(converted.to_file(), args.target)
+    write_checkpoint(converted.to_file(), args.target)
     print(f"{args.target}: {report(converted)}")
 
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fairmot_mm.utils.command_line import Parser, command
+from fairmot_mm.utils.command_line import Parser, add_trust_option, command
 
 
 def make_parser() -> Parser:
@@ -17,34 +17,22 @@ def make_parser() -> Parser:
     parser.add_argument("source", type=Path, help="checkpoint of fairmot_mm")
     parser.add_argument("target", type=Path, help="file to write")
     parser.add_argument("--arch", help="architecture; detected if not given")
-    parser.add_argument(
-        "--trust-source",
-        action="store_true",
-        help="needed for checkpoints of the training, which hold its log: reading one "
-        "can run any code, so it must be your own",
-    )
+    add_trust_option(parser)
     return parser
 
 
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Convert one file."""
-    import torch
-
     from fairmot_mm.checkpoints.conversion import publish
-    from fairmot_mm.checkpoints.loading import read_checkpoint
+    from fairmot_mm.checkpoints.files import read_checkpoint, write_checkpoint
 
+    checkpoint = read_checkpoint(args.source, args.trust_checkpoint)
     try:
-        checkpoint = read_checkpoint(args.source, args.trust_source)
         published, left_out = publish(checkpoint, args.arch)
     except ValueError as error:
-        remedy = "; a checkpoint of your own training needs --trust-source"
-        refused = "it refers to" in str(error) and not args.trust_source
-        raise ValueError(
-            f"{args.source}: {error}{remedy if refused else ''}"
-        ) from error
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(published, args.target)
+        raise ValueError(f"{args.source}: {error}") from error
+    write_checkpoint(published, args.target)
     print(
         f"{args.target}: {len(published.get('state_dict', published))} tensors"
         + (f"; left out: {', '.join(left_out)}" if left_out else "")

@@ -1,4 +1,5 @@
+from .checkpoint_hook import SafeCheckpointHook
 from .logger_hook import MasterLoggerHook
 from .track_video_hook import TrackVideoHook
 
-__all__ = ["MasterLoggerHook", "TrackVideoHook"]
+__all__ = ["MasterLoggerHook", "SafeCheckpointHook", "TrackVideoHook"]

@@ -1,0 +1,117 @@
+"""Reading checkpoint files without running code from them, and writing them whole."""
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import cast
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+
+def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
+    """Read a checkpoint file, by default without running code that it may carry.
+
+    Args:
+        path: File of the runner, of the converters or of other code.
+        trusted: Whether the file may hold more than tensors, plain values and the log
+            of MMEngine's runner: reading it can then run any code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, no checkpoint, or holds more than it may.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    if damage := find_damage(path):
+        raise ValueError(f"{path}: no checkpoint, or a damaged one: {damage}")
+    try:
+        with torch.serialization.safe_globals(safe_types()):
+            return torch.load(path, map_location="cpu", weights_only=not trusted)
+    except Exception as error:
+        # PyTorch's own message advises to load whatever it is.
+        told = re.search(r"GLOBAL (\S+)|(getattr\S*)", str(error))
+        if told is None:
+            name = type(error).__name__
+            raise ValueError(f"{path}: no checkpoint ({name})") from error
+        raise ValueError(
+            f"{path}: no checkpoint of tensors and plain values, it refers to "
+            f"{told[1] or told[2]}: reading it can run any code that is hidden in it. "
+            "If you trust whoever made it, pass --trust-checkpoint, or "
+            "trust_checkpoint=True in Python"
+        ) from error
+
+
+def find_damage(path: Path) -> str | None:
+    """What is wrong with a file's structure or checksums, if anything.
+
+    Files of PyTorch before 1.6 have no checksums.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                cut = file.read(4) == b"PK\x03\x04"
+            return "the end is missing" if cut else None
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except Exception as error:  # whatever the reader makes of damaged bytes
+        return f"{type(error).__name__}: {error}"
+    return broken and f"the checksum of {broken} does not match"
+
+
+def write_checkpoint(checkpoint: Mapping, path: Path) -> None:
+    """Write a checkpoint file; see :func:`write_atomically`."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_atomically(buffer.getbuffer(), path)
+
+
+def write_atomically(content: bytes | memoryview, path: Path) -> None:
+    """Write a file that is either there and whole, or not there.
+
+    Raises:
+        OSError: If it cannot be written; a file that was there before stays.
+    """
+    part = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"cannot write {path}: {error.strerror}; files written before are whole",
+        ) from error
+
+
+@cache
+def safe_types() -> list[Callable | tuple[Callable, str]]:
+    """What files may refer to beside tensors and plain values: MMEngine's log."""
+    dtypes = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "efd?"}
+    # Functions that NumPy refers to, by their names in NumPy 1 and 2.
+    functions = dict(_reconstruct=np.zeros(0), scalar=np.float64(0))
+    arrays = [
+        (cast(Callable, value.__reduce__()[0]), f"numpy.{core}.multiarray.{name}")
+        for name, value in functions.items()
+        for core in ("core", "_core")
+    ]
+    getattr_of_log = (_statistic, "builtins.getattr")
+    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *arrays, getattr_of_log]
+
+
+def _statistic(owner: object, name: str) -> object:
+    """``getattr`` as far as MMEngine's log needs it, for methods of its histories."""
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise UnpicklingError(f"getattr(..., {name!r})")
+    return getattr(HistoryBuffer, name)
