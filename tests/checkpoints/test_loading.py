@@ -1,7 +1,6 @@
 import copy
 import json
 import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -151,8 +150,6 @@ def test_loads_what_the_runner_writes(tmp_path, model, converted):
         message_hub=dict(loss=np.float64(0.5)),
     )
     torch.save(checkpoint, tmp_path / "epoch_3.pth")
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(tmp_path / "epoch_3.pth", weights_only=True)
     load_for_tracking(model, str(tmp_path / "epoch_3.pth"))
     assert_loaded(model, converted)
 
@@ -180,7 +177,7 @@ def test_file_that_is_no_checkpoint(tmp_path, model):
     path = tmp_path / "weights.pth"
     for content in (b"", b"this is no checkpoint", b"PK\x03\x04 nor is this"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"weights\.pth: no checkpoint \("):
+        with pytest.raises(ValueError, match=r"weights\.pth: no checkpoint"):
             load_for_tracking(model, path)
     torch.save(dict(epoch=3), path)
     with pytest.raises(ValueError, match=r"weights\.pth: .*holds no tensors"):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -68,8 +70,29 @@ def test_identities_are_the_same_every_time(sources):
     first, second = JointDataset(sources), JointDataset(sources)
     for i in range(len(first)):
         assert rows_of(first, i) == rows_of(second, i)
-    meta = [("synthetic", first.num_ids - 2), ("prw", 2), ("crowd", 0)]
-    assert first.metainfo["identities"] == second.metainfo["identities"] == meta
+    identities = first.metainfo["identities"]
+    assert identities == second.metainfo["identities"]
+    assert [number for number, _ in identities] == [first.num_ids - 2, 2, 0]
+
+
+def test_other_people_in_the_same_number_are_told_apart(tmp_path, synthetic):
+    def fingerprint(root):
+        dataset = DATASETS.build(dict(MOT, data_root=str(root), pipeline=[]))
+        return dataset.metainfo["identities"]
+
+    moved, others = tmp_path / "moved", tmp_path / "others"
+    for folder in (moved, others):
+        shutil.copytree(synthetic, folder)
+    for path in others.glob("*/gt/gt.txt"):
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        path.write_text(
+            "".join(
+                ",".join((*r[:2], str(float(r[2]) + 1), *r[3:])) + "\n" for r in rows
+            )
+        )
+    assert fingerprint(moved) == fingerprint(synthetic)
+    assert fingerprint(others)[0] == fingerprint(synthetic)[0]
+    assert fingerprint(others) != fingerprint(synthetic)
 
 
 def test_repeats(sources):

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -152,3 +153,14 @@ def test_data_that_make_no_batch_are_refused(config):
     config.train_dataloader.update(batch_size=16, drop_last=True)
     with pytest.raises(ValueError, match="no batch of 16"):
         Runner.from_cfg(config).train()
+
+
+def test_an_endless_sampler_makes_batches():
+    class Sampler(InfiniteSampler):
+        def __len__(self) -> int:
+            return 3
+
+    images = np.zeros(3)
+    loader = DataLoader(images, 16, sampler=Sampler(images), drop_last=True)
+    assert len(loader) == 0
+    check_batches(loader)

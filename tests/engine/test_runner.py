@@ -11,7 +11,7 @@ def cfg() -> Config:
 
 
 def test_processes_without_gpu_are_wrapped_as_mmengine_does(cfg, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(runner, "default_device", lambda: "cpu")
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     cfg.launcher = "pytorch"
     cfg.find_unused_parameters = True
@@ -31,7 +31,7 @@ def test_one_process_needs_no_preparation(cfg):
 
 
 def test_slurm_without_gpu_is_refused(cfg, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(runner, "default_device", lambda: "cpu")
     cfg.launcher = "slurm"
     with pytest.raises(RuntimeError, match=r"slurm needs GPUs.*dist_train\.sh"):
         prepare_cpu_processes(cfg)
@@ -40,5 +40,5 @@ def test_slurm_without_gpu_is_refused(cfg, monkeypatch):
 def test_memory_is_kept_on_the_cpu_alone(monkeypatch):
     monkeypatch.setattr(runner.sys, "platform", "linux")
     monkeypatch.setattr(runner.ctypes, "CDLL", lambda _: pytest.fail("asked glibc"))
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(runner, "default_device", lambda: "cuda")
     keep_freed_memory()
