@@ -4,9 +4,20 @@ Nothing is imported yet: MMEngine imports :mod:`fairmot_mm.registry` when the sc
 first named, and a registry its components when one of them is first looked for.
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from .utils import toolbox_imports
 from .version import __version__
 
 toolbox_imports.arrange()
 
-__all__ = ["__version__"]
+_PACKAGES = ("apis", "datasets", "engine", "evaluation", "models", "registry")
+
+__all__ = ["__version__", *_PACKAGES]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _PACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{name}")

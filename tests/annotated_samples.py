@@ -8,9 +8,50 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
+
+from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 
 FORMATS = Path(__file__).parent / "data" / "formats"
+DATA_CONFIG = Path(__file__).parents[1] / "configs/_base_/mot_folder_data.py"
 SIZE = (64, 48)
+INPUT = (96, 64)  # of the network
+
+# Four frames; nothing is on the second.
+MOT17 = """\
+1,3,5,6,20,30,1,1,1.0
+1,9,-4.5,2,10,20,1,1,0.25
+1,4,30,6,12,12,1,3,0.8
+1,5,1,1,8,8,0,1,1.0
+3,9,0,2,10,20,1,1,0.125
+3,7,2,2,5,9,1,7,1
+4,3,6,6.5,20,30,1,1,0.9
+"""
+
+
+def make_mot_sequence(
+    root: Path, name: str = "SEQ", gt: str | None = MOT17, frames: int = 4
+) -> Path:
+    """A sequence of four grey frames of 64 x 48 pixels."""
+    folder = root / name
+    (folder / "img1").mkdir(parents=True)
+    for frame in range(1, frames + 1):
+        image = np.full((48, 64, 3), 20 * frame, np.uint8)
+        assert cv2.imwrite(str(folder / "img1" / f"{frame:06d}.jpg"), image)
+    if gt is not None:
+        (folder / "gt").mkdir()
+        (folder / "gt/gt.txt").write_text(gt)
+    write_sequence_info(MOTSequence(folder, name, frames, 25, *SIZE))
+    return folder
+
+
+def pipeline_of(name: str) -> list[dict]:
+    """A pipeline of the configs with a small network input."""
+    transforms = Config.fromfile(DATA_CONFIG)[name]
+    parts = transforms + transforms[0].get("transforms", [])
+    (letterbox,) = (part for part in parts if part["type"] == "Letterbox")
+    letterbox["size"] = INPUT
+    return transforms
 
 
 def sample(name: str, folder: Path, images: Iterable[str]) -> Path:

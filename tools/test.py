@@ -31,7 +31,9 @@ def make_parser() -> Parser:
         help="write result files for a submission and do not score them",
     )
     parser.add_argument(
-        "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
+        "--amp",
+        action="store_true",
+        help="half precision: faster, nearly the same tracks",
     )
     return parser
 
@@ -62,6 +64,7 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.model import is_model_wrapper
 
     from fairmot_mm.checkpoints import load_for_tracking
+    from fairmot_mm.engine.mixed_precision import half_precision
     from fairmot_mm.engine.runner import build_runner
 
     runner = build_runner(load_config(args))
@@ -69,7 +72,8 @@ def main(args: argparse.Namespace) -> None:
     # Not the runner's own loading, which lets tensors be missing.
     load_for_tracking(model, args.checkpoint)
     if (optimize := getattr(model, "optimize_for_inference", None)) is not None:
-        optimize(torch.bfloat16 if args.amp else torch.float32)
+        device = next(model.parameters()).device
+        optimize(half_precision(device) if args.amp else torch.float32)
     with running():
         runner.test()
 

@@ -1,14 +1,22 @@
 """Track a video, a stream, a camera or a folder of images."""
 
 import argparse
+import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import Parser, command, find_config, running
 
 if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmdet.structures import TrackDataSample
+
+# The exit status of a program that Ctrl-C ended.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def make_parser() -> Parser:
@@ -23,9 +31,35 @@ def make_parser() -> Parser:
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
     parser.add_argument("--device", help="e.g. cuda:1; a GPU if there is one")
     parser.add_argument(
-        "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
+        "--fps",
+        type=float,
+        help="frames per second; default: what the source reports, 30 for a folder",
+    )
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="half precision: faster, nearly the same tracks",
     )
     return parser
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @command(make_parser)
@@ -51,9 +85,12 @@ def main(args: argparse.Namespace) -> None:
         *(args.cfg_options, dtype),
     )
     source = int(args.source) if args.source.isdecimal() else args.source
-    columns = (MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn())
+    columns = (
+        *(MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn()),
+        TextColumn("{task.description}"),
+    )
     start = time.perf_counter()
-    with running(), Progress(*columns, TextColumn("{task.description}")) as progress:
+    with running(), stopped_by_signals() as stop, Progress(*columns) as progress:
         task = progress.add_task("", total=None)
 
         def on_frame(number: int, result: "TrackDataSample") -> None:
@@ -62,12 +99,18 @@ def main(args: argparse.Namespace) -> None:
             text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
-        count = track_video(model, source, args.out, args.show, on_frame)
+        outputs = (args.out, args.show, on_frame, args.fps, stop)
+        count = track_video(model, source, *outputs)
     seconds = time.perf_counter() - start
     print(f"{count} frames in {seconds:.1f} s, {count / seconds:.2f} a second")
     for path in (args.out, args.show):
         if path is not None:
             print(path)
+    if stop.is_set():
+        sys.stdout.flush()
+        # All files are closed. Python's own end takes seconds, and would meet a thread
+        # that still waits for a stalled source.
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

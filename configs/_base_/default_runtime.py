@@ -13,7 +13,8 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    # Seconds: a process without a video waits for the others' tracking and scoring.
+    dist_cfg=dict(backend="nccl", timeout=24 * 3600),
 )
 randomness = dict(seed=317)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
 from fairmot_mm.checkpoints import load_for_tracking
+from fairmot_mm.engine.mixed_precision import half_precision
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
 
@@ -29,7 +30,7 @@ def init_model(
         device: Where it runs; a GPU if there is one, by default.
         cfg_options: Settings that override the config's.
         dtype: Precision of the network's maps; ``torch.bfloat16`` is faster and gives
-            nearly the same tracks.
+            nearly the same tracks. On GPUs without it, float16 is used instead.
 
     Returns:
         The model in evaluation mode, with the config as ``cfg``.
@@ -52,7 +53,8 @@ def init_model(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
     if hasattr(model, "optimize_for_inference"):
-        model.optimize_for_inference(dtype)
+        half = dtype == torch.bfloat16
+        model.optimize_for_inference(half_precision(device) if half else dtype)
     return model
 
 
@@ -67,7 +69,9 @@ def inference_mot(
     Args:
         model: From :func:`init_model`.
         frame: Image (H, W, 3), BGR uint8, or its file.
-        frame_id: Number of the frame; 0 starts a new video.
+        frame_id: Number of the frame: 0 starts a new video, otherwise one more than
+            the last call's. A model tracks one video at a time; several at once take a
+            model each, or :func:`track_video`.
         frame_rate: Frames per second, which sets how long lost tracks are kept. Read
             when a video starts.
 
@@ -78,11 +82,20 @@ def inference_mot(
 
     Raises:
         OSError: The image file cannot be read.
-        ValueError: The frame is not a BGR uint8 image.
+        ValueError: The frame is not a BGR uint8 image, or does not follow the last one.
     """
+    expected = getattr(model, "next_frame_id", 0)
+    if frame_id not in (0, expected):
+        raise ValueError(
+            f"frame_id {frame_id} does not continue the video, whose next frame is "
+            f"{expected} (0 starts a new one). A model tracks one video at a time: "
+            "build one for each stream, or use track_video"
+        )
     if isinstance(frame, str | Path):
         frame = read_image(frame)
-    return track_frame(model, prepare_frame(model, frame, frame_id, frame_rate))
+    result = track_frame(model, prepare_frame(model, frame, frame_id, frame_rate))
+    model.next_frame_id = frame_id + 1
+    return result
 
 
 def prepare_frame(

@@ -1,4 +1,6 @@
-from collections.abc import Callable, Iterator
+import copy
+import threading
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -27,11 +29,14 @@ def track_video(
     results_file: str | Path | None = None,
     drawing_file: str | Path | None = None,
     on_frame: Callable[[int, TrackDataSample], None] | None = None,
+    frame_rate: float | None = None,
+    stop: threading.Event | None = None,
 ) -> int:
     """Track a video, a stream, a camera or a folder of images.
 
     Reading and letterboxing, the network with the tracker, and drawing with writing
-    run in a thread each.
+    run in a thread each. The stream has a tracker of its own, so that several threads
+    may track streams with one model.
 
     Args:
         model: From :func:`init_model`.
@@ -42,23 +47,29 @@ def track_video(
             is the class, from 1.
         drawing_file: Where the video with the tracks goes, .mp4.
         on_frame: Called after each frame with its number, from 0, and its tracks.
+        frame_rate: Frames per second, which set how long lost tracks are kept; what
+            the source reports if None, or 30 with a warning if no camera has that rate.
+        stop: Set it to end after the current frame, also of a stalled source.
 
     Returns:
         Number of frames tracked.
 
     Raises:
         OSError: The source cannot be read, or a file cannot be written.
-        ValueError: The source has no frames, or only some of the images of a folder
-            are named by numbers.
+        ValueError: The source has no frames, only some of the images of a folder are
+            named by numbers, or no camera has this ``frame_rate``.
     """
     num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
-    frame_rate, frames = open_source(source)
+    frame_rate, frames = open_source(source, frame_rate)
+    stream = copy.copy(model)
+    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
     sinks: list[ResultsSink | VideoSink] = []
     count = 0
 
-    def prepare() -> Iterator[tuple[np.ndarray, dict]]:
-        for number, frame in enumerate(frames):
-            yield frame, prepare_frame(model, frame, number, frame_rate)
+    def prepare() -> Generator[tuple[np.ndarray, dict], None, None]:
+        with closing(frames):
+            for number, frame in enumerate(frames):
+                yield frame, prepare_frame(stream, frame, number, frame_rate)
 
     def write(number: int, frame: np.ndarray, tracks: InstanceData) -> None:
         tracks = tracks.cpu()
@@ -66,6 +77,8 @@ def track_video(
             sink.write(number, frame, tracks)
 
     with ExitStack() as stack:
+        # First, so that its thread closes the source whatever happens.
+        batches = stack.enter_context(read_ahead(prepare(), WAITING, stop))
         if results_file is not None:
             results = ResultsSink(results_file, with_classes=num_classes > 1)
             sinks.append(stack.enter_context(closing(results)))
@@ -74,12 +87,12 @@ def track_video(
             drawing = VideoSink(drawing_file, frame_rate, names)
             sinks.append(stack.enter_context(closing(drawing)))
         write_later = stack.enter_context(write_behind(write, WAITING))
-        for frame, data in stack.enter_context(read_ahead(prepare(), WAITING)):
-            tracks = track_frame(model, data)
+        for frame, data in batches:
+            tracks = track_frame(stream, data)
             write_later(count, frame, tracks.pred_track_instances)
             if on_frame is not None:
                 on_frame(count, tracks)
             count += 1
-    if count == 0:
+    if count == 0 and not (stop and stop.is_set()):
         raise ValueError(f"not a single frame in {source}")
     return count

@@ -1,4 +1,4 @@
-"""Everything that is wrong with training data, by file and line."""
+"""Checks of whole data sets, beyond what reading them needs."""
 
 from __future__ import annotations
 
@@ -9,56 +9,55 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from fairmot_mm.formats.annotation_errors import Fault, collect_faults, report
-from fairmot_mm.formats.mot import line_of_key
+from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
+from fairmot_mm.formats.images import image_size
+from fairmot_mm.formats.mot import find_extra_images, line_of_key, read_sequence
 from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import DATASETS
 
-from .frame_dataset import FrameDataset, image_size
+from .frame_dataset import FrameDataset
 from .frame_records import NO_FRAME, FrameRecords
 from .joint_dataset import JointDataset
 
-# What check_source() looks at beyond what reading does.
-_BROKEN, _SIZE, _OUTSIDE = "broken image", "size mismatch", "box outside the image"
-_TWICE, _DUPLICATE, _GAP = "image twice", "duplicate box", "gap"
 
-
-def check_datasets(config: dict) -> tuple[list[Fault], list[FrameDataset]]:
+def check_datasets(config: dict) -> tuple[list[AnnotationError], list[FrameDataset]]:
     """Read a whole data set and find what is wrong with it.
 
     Args:
-        config (dict): Config of a source, of a :class:`JointDataset`, or of a wrapper
-            around them.
+        config: Config of a source, of a :class:`JointDataset`, or of a wrapper around
+            them.
 
     Returns:
-        tuple[list[Fault], list[FrameDataset]]: The faults, and the sources that could
-        be read.
+        The errors, and the sources that could be read.
 
     Raises:
-        TypeError: If there is a dataset of another kind.
+        TypeError: There is a dataset of another kind.
     """
-    found, sources = [], []
+    errors: list[AnnotationError] = []
+    sources = []
     for source in _source_configs(config):
-        with collect_faults() as faults:
-            dataset = _opened(source)
-            if dataset is not None:
-                check_source(dataset)
-                sources.append(dataset)
-        found += faults
-    return found, sources
+        try:
+            dataset = DATASETS.build(dict(source, pipeline=[], lazy_init=True))
+            dataset.full_init(errors.append)
+        except (OSError, ValueError) as error:
+            place = source.get("ann_file") or source.get("data_root", source["type"])
+            kind = "unreadable data set"
+            errors.append(AnnotationError(kind, place, None, str(error)))
+            continue
+        check_source(dataset, errors.append)
+        sources.append(dataset)
+    return errors, sources
 
 
-def check_source(dataset: FrameDataset) -> None:
-    """Check images and boxes of a source that has been read.
-
-    What is wrong goes to :func:`.faults.report`.
-    """
-    records = dataset.records
-    _check_repeated_images(records)
-    sizes = _check_images(dataset)
-    _check_boxes(dataset, sizes)
+def check_source(dataset: FrameDataset, errors: ErrorSink) -> None:
+    """Check images and boxes of a source that has been read."""
+    _check_repeated_images(dataset, errors)
+    _check_lengths(dataset.records, errors)
+    sizes = _check_images(dataset, errors)
+    _check_outside(dataset, sizes, errors)
+    _check_duplicates(dataset, errors)
     if dataset.ordered:
-        _check_gaps(dataset)
+        _check_gaps(dataset, errors)
 
 
 def _source_configs(config: dict) -> Iterator[dict]:
@@ -78,27 +77,41 @@ def _source_configs(config: dict) -> Iterator[dict]:
         yield config
 
 
-def _opened(config: dict) -> FrameDataset | None:
-    """Read a source; what makes that impossible is a fault, too."""
-    try:
-        return DATASETS.build(dict(config, pipeline=[], lazy_init=False))
-    except (OSError, ValueError) as error:
-        place = config.get("ann_file") or config.get("data_root", config["type"])
-        report("unreadable data set", place, None, str(error))
-        return None
-
-
-def _check_repeated_images(records: FrameRecords) -> None:
+def _check_repeated_images(dataset: FrameDataset, errors: ErrorSink) -> None:
+    records = dataset.records
     seen: set[tuple[str, int]] = set()
     for index in range(len(records)):
         key = records.paths[index], int(records.frames[index])
         if key in seen:
-            part = records.part_files[int(records.parts[index])]
-            report(_TWICE, part, None, f"{key[0]} is there twice, expected once")
+            file, text = dataset.annotation_file(index), f"{key[0]} is there twice"
+            errors(AnnotationError("image twice", file, None, f"{text}, expected once"))
         seen.add(key)
 
 
-def _check_images(dataset: FrameDataset) -> np.ndarray:
+def _check_lengths(records: FrameRecords, errors: ErrorSink) -> None:
+    """Images of MOTChallenge folders beyond the length of the sequence."""
+    for index in range(len(records.annotation_files)):
+        info = _sequence_info(records.annotation_files[index])
+        if info is None:
+            continue
+        sequence = read_sequence(info.parent)
+        extra = find_extra_images(sequence)
+        if extra:
+            text = (
+                f"seqLength is {sequence.length}, but {sequence.image_dir} has "
+                f"{len(extra)} images more, such as {extra[0]}"
+            )
+            line = line_of_key(info, "seqLength")
+            errors(AnnotationError("size mismatch", info, line, text))
+
+
+def _sequence_info(annotation_file: str) -> Path | None:
+    """The ``seqinfo.ini`` that belongs to a ``gt/gt.txt``, if there is one."""
+    path = Path(annotation_file).parent.parent / "seqinfo.ini"
+    return path if path.is_file() else None
+
+
+def _check_images(dataset: FrameDataset, errors: ErrorSink) -> np.ndarray:
     """Decode all images; returns their sizes (N, 2), 0 where they are broken."""
     records, title = dataset.records, f"Images of {dataset.name}"
     sizes = np.zeros((len(records), 2), np.int64)
@@ -113,57 +126,64 @@ def _check_images(dataset: FrameDataset) -> np.ndarray:
                 sizes[index] = read_frame(path, frame).shape[1::-1]
         except Exception as error:  # whatever a decoder may raise
             where = "" if frame == NO_FRAME else f"frame {frame + 1}: "
-            report(_BROKEN, path, None, f"{where}cannot be decoded: {error}")
+            text = f"{where}cannot be decoded: {error}"
+            errors(AnnotationError("broken image", path, None, text))
             continue
         claimed = records.sizes[index]
         if (claimed > 0).all() and (claimed != sizes[index]).any():
-            _report_size(dataset, index, sizes[index])
+            _report_size(dataset, index, sizes[index], errors)
     return sizes
 
 
-def _report_size(dataset: FrameDataset, index: int, size: np.ndarray) -> None:
-    file = Path(dataset.annotation_file(index))
-    info = file.parents[1] / "seqinfo.ini" if len(file.parents) > 1 else file
+def _report_size(
+    dataset: FrameDataset, index: int, size: np.ndarray, errors: ErrorSink
+) -> None:
+    file: str | Path = dataset.annotation_file(index)
     line, claimed = None, dataset.records.sizes[index]
-    if info.is_file():
+    info = _sequence_info(str(file))
+    if info is not None:
         wrong = "imWidth" if size[0] != claimed[0] else "imHeight"
         file, line = info, line_of_key(info, wrong)
-    report(
-        _SIZE,
-        file,
-        line,
+    text = (
         f"{claimed[0]} x {claimed[1]} pixels, but {dataset.records.paths[index]} has "
-        f"{size[0]} x {size[1]}",
+        f"{size[0]} x {size[1]}"
     )
+    errors(AnnotationError("size mismatch", file, line, text))
 
 
-def _check_boxes(dataset: FrameDataset, sizes: np.ndarray) -> None:
-    """Boxes that no pixel of the image belongs to, and boxes that are there twice."""
+def _check_outside(dataset: FrameDataset, sizes: np.ndarray, errors: ErrorSink) -> None:
+    """Boxes that no pixel of the image belongs to."""
     records = dataset.records
     images = records.images
-    limit = np.ones_like(sizes) if records.normalized else sizes
-    limit = limit[images]
+    limit = (np.ones_like(sizes) if records.normalized else sizes)[images]
     outside = (records.boxes[:, :2] >= limit) | (records.boxes[:, 2:] <= 0)
     outside = outside.any(1) & (sizes[images] > 0).all(1) & ~records.ignored
-    for row in np.flatnonzero(outside):
+    for row in np.flatnonzero(outside).tolist():
         width, height = sizes[images[row]]
         unit = (width, height, width, height) if records.normalized else 1
         box = ", ".join(f"{value:g}" for value in records.boxes[row] * unit)
         text = f"box ({box}) is outside the image of {width} x {height} pixels"
-        _report_box(dataset, _OUTSIDE, row, images[row], text)
+        _report_box(dataset, "box outside the image", row, images[row], text, errors)
 
+
+def _check_duplicates(dataset: FrameDataset, errors: ErrorSink) -> None:
+    """Boxes that an image has twice."""
+    records = dataset.records
+    images = records.images
     keys = np.column_stack((images, records.labels, records.boxes))
     order = np.lexsort((records.lines, *keys.T[::-1]))
     same = (keys[order[1:]] == keys[order[:-1]]).all(1)
     same &= ~records.ignored[order[1:]] & ~records.ignored[order[:-1]]
-    for first, second in zip(order[:-1][same], order[1:][same], strict=True):
+    for first, second in zip(
+        order[:-1][same].tolist(), order[1:][same].tolist(), strict=True
+    ):
         line = records.lines[first]
         text = "the same box is there before" + (f", on line {line}" if line else "")
-        _report_box(dataset, _DUPLICATE, second, images[second], text)
+        _report_box(dataset, "duplicate box", second, images[second], text, errors)
 
 
-def _check_gaps(dataset: FrameDataset) -> None:
-    """Identities that are away for some frames and come back."""
+def _check_gaps(dataset: FrameDataset, errors: ErrorSink) -> None:
+    """Identities that are missing from some frames and come back."""
     records = dataset.records
     images = records.images
     rows = np.flatnonzero(records.identities >= 0)
@@ -173,26 +193,31 @@ def _check_gaps(dataset: FrameDataset) -> None:
     sorting = np.lexsort((images[rows], key))
     order, key = rows[sorting], key[sorting]
     frames = images[order]
-    # Numbered within their class, identities are so over all parts.
-    same = (key[1:] == key[:-1]) & (
-        records.parts[frames[1:]] == records.parts[frames[:-1]]
-    )
+    # Where they are numbered within their class, sequences may share a number.
+    sequence = records.sequence_index[frames]
+    same = (key[1:] == key[:-1]) & (sequence[1:] == sequence[:-1])
     away = np.diff(frames) - 1
     for place in np.flatnonzero(same & (away > 0)):
-        before, after = order[place], order[place + 1]
+        before, after = order[place : place + 2].tolist()
         line = records.lines[before]
         missed = f"{away[place]} frame" + ("s" if away[place] > 1 else "")
         text = f"its identity was away for {missed}" + (
             f", last seen on line {line}" if line else ""
         )
-        _report_box(dataset, _GAP, after, images[after], text)
+        _report_box(dataset, "gap", after, images[after], text, errors)
 
 
 def _report_box(
-    dataset: FrameDataset, kind: str, row: int, image: int, text: str
+    dataset: FrameDataset,
+    kind: str,
+    row: int,
+    image: int,
+    text: str,
+    errors: ErrorSink,
 ) -> None:
     line = int(dataset.records.lines[row])
     path = dataset.records.paths[int(image)]
     file = dataset.annotation_file(int(image))
     # Without lines the image tells where to look.
-    report(kind, file, line or None, text if line else f"{path}: {text}")
+    text = text if line else f"{path}: {text}"
+    errors(AnnotationError(kind, file, line or None, text))

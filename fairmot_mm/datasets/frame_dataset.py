@@ -2,64 +2,61 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
-from PIL import Image
 
 from fairmot_mm.formats.annotation_errors import (
-    Fault,
-    collect_faults,
-    collecting,
-    report,
+    AnnotationError,
+    ErrorSink,
+    raise_error,
 )
+from fairmot_mm.formats.images import image_size, report_missing_images
 
-from .frame_records import NO_FRAME, FrameRecords
-
-_EXIF_ORIENTATION = 0x0112
+from .annotated_sequence import AnnotatedSequence
+from .frame_records import NO_FRAME, FrameRecords, join_records
 
 
 class FrameDataset(BaseDataset):
-    """Images with boxes and identities, for training: what all sources share.
+    """Images with boxes and identities, for training: the base of all sources.
 
-    A source reads its format in :meth:`load_records` and is done. The record of an
-    image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes`` (n, 4) xyxy in
-    pixels, ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1 for boxes
-    without identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a video also
-    has ``frame_index``. Boxes may leave the image; ignored ones are in the record, but
-    no objects to learn. Images without boxes are trained on.
+    A source parses its format in :meth:`read_sequences`; everything else is done here.
+    The record of an image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes``
+    (n, 4) xyxy in pixels, ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1
+    for boxes without identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a
+    video also has ``frame_index``. Boxes may reach outside the image; ignored ones are
+    in the record but are not learnt. Images without boxes are trained on.
 
     Identities are numbered from 0 over the whole source, all classes together; their
-    number is ``num_ids``. With ``per_class_ids`` every class counts its own from 0, as
-    a ReID classifier per class needs it. ``num_ids_per_class`` holds the number of
-    each class in either case.
+    number is ``num_ids``. With ``per_class_ids`` they are numbered from 0 within each
+    class, as a ReID classifier per class needs it. ``num_ids_per_class`` holds the
+    number of each class in either case.
 
     Args:
-        name (str | None): Name of the source; its path if None.
-        per_class_ids (bool): Number identities within their class.
-        skip_faulty (bool): Leave out what is wrong in the annotations and log how
-            much it was, instead of stopping at the first fault.
+        name: Name of the source; its path if None.
+        per_class_ids: Number identities within their class.
+        skip_faulty: Leave out what is wrong in the annotations and log how much it
+            was, instead of stopping at the first error.
         input_size: Width and height of the network input, which ``Letterbox`` reads
             from the record.
         **kwargs: For :class:`mmengine.dataset.BaseDataset`: ``data_root``,
             ``ann_file``, ``metainfo`` with the ``classes`` to learn, ``pipeline``.
 
     Raises:
-        FileNotFoundError: If a file or an image is missing.
-        ValueError: If a file is malformed, or no box is left.
+        FileNotFoundError: A file or an image is missing.
+        ValueError: A file is malformed, a class is unknown, or no box is left.
     """
 
-    METAINFO = dict(classes=("pedestrian",))  # noqa: RUF012
-    ordered = True  # whether the images of a part are successive frames
+    METAINFO: ClassVar[dict] = dict(classes=("pedestrian",))
+    ordered = True  # whether the images of a sequence are successive frames
+    _fully_initialized: bool
 
     def __init__(
         self,
@@ -67,9 +64,8 @@ class FrameDataset(BaseDataset):
         per_class_ids: bool = False,
         skip_faulty: bool = False,
         input_size: tuple[int, int] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
-        self.name = name
         self.input_size = input_size
         self.per_class_ids = per_class_ids
         self.skip_faulty = skip_faulty
@@ -83,32 +79,40 @@ class FrameDataset(BaseDataset):
                 f"metainfo.classes is {classes!r}: give a sequence of different names"
             )
         self._metainfo["classes"] = tuple(classes)
-        if self.name is None:
-            self.name = self._place()
+        self._path = str(self.ann_file or self.data_root)
+        self.name = self._path if name is None else name
         if not lazy_init:
             self.full_init()
 
     @abstractmethod
-    def load_records(self) -> FrameRecords:
-        """Read the annotations.
+    def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
+        """Parse the annotations.
 
-        Boxes that are sound but not wanted are counted in ``self.left_out``, by reason;
-        what is wrong goes through :mod:`.faults`.
+        Args:
+            errors: Takes what is malformed. The numbers themselves are checked here,
+                by the base class. Boxes that are sound but not wanted go through
+                :meth:`leave_out`.
         """
 
-    def full_init(self) -> None:
-        """Read the annotations, unless they are there."""
+    def full_init(self, errors: ErrorSink | None = None) -> None:
+        """Read the annotations, unless this is done.
+
+        Args:
+            errors: Takes the annotation errors. If None they are logged with
+                ``skip_faulty``, and the first is raised without.
+        """
         if self._fully_initialized:
             return
-        tolerant = self.skip_faulty and not collecting()
-        with collect_faults() if tolerant else nullcontext([]) as faults:
-            try:
-                records = self._sound_records()
-            except ValueError as error:
-                # What was left out may be why nothing is left.
-                if faults:
-                    raise ValueError(f"{error}; {_counted(faults)}") from error
-                raise
+        skipped: list[AnnotationError] = []
+        if errors is None:
+            errors = skipped.append if self.skip_faulty else raise_error
+        try:
+            records = self._read(errors)
+        except ValueError as error:
+            # What was left out may be why nothing is left.
+            if skipped:
+                raise ValueError(f"{error}; {_count_errors(skipped)}") from error
+            raise
         self._warn_of_empty_classes(records)
         rows, pair_classes, ranks = _pairs(records)
         per_class = np.bincount(pair_classes, minlength=len(self._classes))
@@ -122,13 +126,15 @@ class FrameDataset(BaseDataset):
         self._num_ids = (
             sum(self._pairs_per_class) if self.per_class_ids else records.num_ids
         )
-        # What a source adds to its identities to make them those of a mixture.
+        # Added to the identities of a source that is one of several.
         self.identity_offsets = np.zeros(len(self._classes), np.int64)
         if self._indices is not None:
             records = records.select(_rows(self._indices, len(records)))
         self.records = records
         self._fully_initialized = True
-        self._log(faults)
+        print_log(self.summary(), logger="current")
+        if skipped:
+            self._warn(_count_errors(skipped))
 
     @property
     def num_ids(self) -> int:
@@ -150,7 +156,7 @@ class FrameDataset(BaseDataset):
         """The record of an image, see the class.
 
         Raises:
-            IndexError: If there are fewer images.
+            IndexError: There are fewer images.
         """
         size = len(self)
         if not -size <= idx < size:
@@ -158,7 +164,7 @@ class FrameDataset(BaseDataset):
         index, records = idx % size, self.records
         boxes = slice(*records.starts[index : index + 2].tolist())
         path, frame = records.paths[index], int(records.frames[index])
-        # Copies: transforms write into what they are given.
+        # Copies, as transforms write into what they are given.
         xyxy = records.boxes[boxes].copy()
         if records.normalized:
             xyxy *= np.tile(image_size(path), 2)
@@ -200,7 +206,7 @@ class FrameDataset(BaseDataset):
         return subset
 
     def summary(self) -> str:
-        """What there is and what was left out, in a line."""
+        """What was read and what was left out, in a line."""
         self.full_init()
         records = self.records
         without = int(((records.identities < 0) & ~records.ignored).sum())
@@ -212,137 +218,71 @@ class FrameDataset(BaseDataset):
 
     def annotation_file(self, index: int) -> str:
         """The file that annotates an image."""
-        return self._annotation_file(self.records, index)
+        return self.records.annotation_files[int(self.records.sequence_index[index])]
 
-    def _annotation_file(self, records: FrameRecords, index: int) -> str:
-        return records.part_files[int(records.parts[index])]
+    def leave_out(self, reasons: dict[str, np.ndarray]) -> np.ndarray:
+        """Count boxes that are not wanted, each under the first reason that applies.
+
+        Args:
+            reasons: (m,) mask for each reason.
+
+        Returns:
+            (m,) mask of the boxes that are kept.
+        """
+        kept = np.ones(len(next(iter(reasons.values()))), bool)
+        for reason, applies in reasons.items():
+            if count := int((kept & applies).sum()):
+                self.left_out[reason] += count
+            kept &= ~applies
+        return kept
 
     @property
     def _classes(self) -> tuple[str, ...]:
         return tuple(self.metainfo["classes"])
 
-    def _place(self) -> str:
-        return str(self.ann_file or self.data_root)
-
     def _reasons(self) -> str:
-        reasons = [f"{count} {why}" for why, count in self.left_out.items() if count]
+        reasons = [f"{count} {why}" for why, count in self.left_out.items()]
         return f"; left out: {', '.join(reasons)}" if reasons else ""
 
-    def _log(self, faults: Sequence[Fault]) -> None:
-        print_log(self.summary(), logger="current")
-        if faults:
-            print_log(
-                f"{self.name}: {_counted(faults)}",
-                logger="current",
-                level=logging.WARNING,
-            )
-
-    def _sound_records(self) -> FrameRecords:
-        """The annotations without what is at fault."""
-        records = self.load_records()
-        records = self._without_repeated_identities(records)
-        records = self._without_missing_images(records)
-        if not len(records.boxes):
-            raise ValueError(
-                f"{self._place()}: empty ground truth: no box of the classes "
-                f"{self.metainfo['classes']} in {len(records)} images" + self._reasons()
-            )
-        return records
+    def _warn(self, text: str) -> None:
+        print_log(f"{self.name}: {text}", logger="current", level=logging.WARNING)
 
     def _warn_of_empty_classes(self, records: FrameRecords) -> None:
         labels = records.labels[~records.ignored]
         counts = np.bincount(labels, minlength=len(self._classes))
         empty = [self._classes[label] for label in np.flatnonzero(counts == 0)]
         if empty:
-            print_log(
-                f"{self.name}: not a single box of {', '.join(empty)}: check "
-                "metainfo.classes, or that the annotations have them",
-                logger="current",
-                level=logging.WARNING,
+            self._warn(
+                f"not a single box of {', '.join(empty)}: check metainfo.classes, or "
+                "that the annotations have them"
             )
 
-    def _without_repeated_identities(self, records: FrameRecords) -> FrameRecords:
-        """Report an identity that is in one image twice, and take it from the second.
-
-        The box stays, as one without identity.
-        """
-        rows = np.flatnonzero(records.identities >= 0)
-        keys = records.images[rows] * (records.num_ids + 1) + records.identities[rows]
-        order = np.argsort(keys, kind="stable")
-        again = rows[order[1:]][keys[order[1:]] == keys[order[:-1]]]
-        if not len(again):
-            return records
-        images = records.images
-        for row in np.sort(again):
-            self._report_repeated(records, int(row), int(images[row]))
-        identities = records.identities.copy()
-        identities[again] = -1
-        return replace(records, identities=identities)
-
-    def _report_repeated(self, records: FrameRecords, row: int, image: int) -> None:
-        start = records.starts[image]
-        same = records.identities[start:row] == records.identities[row]
-        first = records.lines[start + int(np.argmax(same))]
-        report(
-            "identity twice",
-            self._annotation_file(records, image),
-            int(records.lines[row]) or None,
-            f"an identity is twice in {records.paths[image]}, expected once"
-            + (f" (first on line {first})" if first else ""),
+    def _read(self, errors: ErrorSink) -> FrameRecords:
+        """The annotations without what is wrong in them."""
+        records = join_records(
+            [
+                sequence.to_records(self._classes, self.leave_out)
+                for sequence in self.read_sequences(errors)
+            ]
         )
-
-    def _without_missing_images(self, records: FrameRecords) -> FrameRecords:
-        """Name the images that are missing, before hours of training find them."""
-        missing = missing_files(records.paths)
-        if not len(missing):
-            return records
-        path = records.paths[int(missing[0])]
-        if not collecting():
-            raise FileNotFoundError(
-                f"{path} is missing, and {len(missing) - 1} more of {len(records)} "
-                f"images that {self._place()} annotates: check data_root, or restore "
-                "the images"
+        present = report_missing_images(records.paths, self._path, errors)
+        if not present.all():
+            records = records.select(np.flatnonzero(present))
+        if not len(records.boxes):
+            raise ValueError(
+                f"{self._path}: empty ground truth: no box of the classes "
+                f"{self._classes} in {len(records)} images" + self._reasons()
             )
-        for index in missing.tolist():
-            report("missing image", records.paths[index], None, "missing")
-        return records.select(np.setdiff1d(np.arange(len(records)), missing))
+        return records
 
 
-def _counted(faults: Sequence[Fault]) -> str:
-    kinds = Counter(fault.kind for fault in faults)
+def _count_errors(errors: Sequence[AnnotationError]) -> str:
+    kinds = Counter(error.kind for error in errors)
     return (
-        f"left out {len(faults)} faults "
+        f"left out {len(errors)} annotation errors "
         f"({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), the first of them "
-        f"{faults[0]}; tools/analysis_tools/check_dataset.py lists all"
+        f"{errors[0]}; tools/analysis_tools/check_dataset.py lists all"
     )
-
-
-def missing_files(paths: Sequence[str]) -> np.ndarray:
-    """Which of many paths (N,) are no files: lists each folder once."""
-    folders: dict[str, set[str]] = {}
-    missing = []
-    for index in range(len(paths)):
-        folder, name = os.path.split(paths[index])
-        if folder not in folders:
-            exists = os.path.isdir(folder or ".")
-            folders[folder] = set(os.listdir(folder or ".")) if exists else set()
-        if name not in folders[folder]:
-            missing.append(index)
-    return np.array(missing, np.int64)
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height as the image is loaded, from its header alone.
-
-    Raises:
-        OSError: If the image cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-            return image.size[::-1] if turned else image.size
-    except Exception as error:
-        raise OSError(f"unreadable image {path}: {error}. Restore the file") from error
 
 
 def _rows(indices: Sequence[int] | int, length: int) -> np.ndarray:

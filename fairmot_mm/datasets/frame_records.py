@@ -1,15 +1,16 @@
-"""Annotations of many images in few arrays.
+"""Annotations of many images in a few arrays.
 
-A million dicts would cost gigabytes and be copied into every worker as soon as it
-counts their references. Here each field is one array over all images or all boxes,
-which forked workers share.
+A million dicts would take gigabytes, and reference counting would copy them into every
+forked worker. Here each field is one array over all images or all boxes, which the
+workers share.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import numpy as np
 
@@ -18,11 +19,7 @@ NO_FRAME = -1
 
 
 class StringTable:
-    """Read-only list of strings in one array of bytes.
-
-    Args:
-        strings (Iterable[str]): The strings; paths may hold any bytes.
-    """
+    """Read-only list of strings in one array of bytes; paths may hold any bytes."""
 
     def __init__(self, strings: Iterable[str]) -> None:
         encoded = [os.fsencode(string) for string in strings]
@@ -36,6 +33,14 @@ class StringTable:
     def __getitem__(self, index: int) -> str:
         start = self.ends[index - 1] if index else 0
         return os.fsdecode(self.bytes[start : self.ends[index]].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+    @classmethod
+    def join(cls, tables: Sequence[StringTable]) -> StringTable:
+        """The strings of several tables."""
+        return cls(chain(*tables)) if len(tables) > 1 else tables[0]
 
     def select(self, rows: np.ndarray) -> StringTable:
         """The strings of some rows (K,)."""
@@ -58,13 +63,13 @@ class FrameRecords:
             the image's width and height.
         labels: (M,) int32, index of the class.
         identities: (M,) int32, 0..num_ids - 1, or -1 for none.
-        ignored: (M,) bool, true for what is no object to learn. The losses take such
-            regions for background.
+        ignored: (M,) bool, true for what is not to be learnt. The losses treat such
+            regions as background.
         lines: (M,) int32, line of the annotation file (from 1), or 0.
         frames: (N,) int32, frame of the video from 0, or -1 for an image file.
         sizes: (N, 2) int32, width and height the annotations claim, or 0.
-        parts: (N,) int32, sequence the image belongs to.
-        part_files: Annotation file of each sequence.
+        sequence_index: (N,) int32, sequence the image belongs to.
+        annotation_files: Annotation file of each sequence.
         normalized: Whether boxes are shares of the image.
     """
 
@@ -77,8 +82,8 @@ class FrameRecords:
     lines: np.ndarray
     frames: np.ndarray
     sizes: np.ndarray
-    parts: np.ndarray
-    part_files: StringTable
+    sequence_index: np.ndarray
+    annotation_files: StringTable
     normalized: bool = False
 
     def __post_init__(self) -> None:
@@ -100,7 +105,7 @@ class FrameRecords:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        tables = self.paths.nbytes + self.part_files.nbytes
+        tables = self.paths.nbytes + self.annotation_files.nbytes
         return tables + sum(array.nbytes for array in self._arrays())
 
     @property
@@ -116,7 +121,7 @@ class FrameRecords:
         boxes = np.repeat(self.starts[rows] - starts[:-1], counts)
         boxes += np.arange(starts[-1])
         per_box = ("boxes", "labels", "identities", "ignored", "lines")
-        per_image = ("frames", "sizes", "parts")
+        per_image = ("frames", "sizes", "sequence_index")
         return replace(
             self,
             paths=self.paths.select(rows),
@@ -130,105 +135,32 @@ class FrameRecords:
         return [value for value in values if isinstance(value, np.ndarray)]
 
 
-@dataclass
-class Boxes:
-    """Boxes of the images of a sequence, those of an image together.
+def join_records(parts: Sequence[FrameRecords]) -> FrameRecords:
+    """Records of several sequences; the identities of each follow those before it.
 
-    Attributes:
-        counts: (n,) boxes of each image.
-        boxes: (m, 4) xyxy.
-        labels: (m,) index of the class.
-        identities: (m,) any numbers; negative ones are no identity.
-        ignored: (m,) mask; None if none is.
-        lines: (m,) line of the annotation file; None without lines.
+    Raises:
+        ValueError: There is no sequence.
     """
-
-    counts: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
-    identities: np.ndarray
-    ignored: np.ndarray | None = None
-    lines: np.ndarray | None = None
-
-
-@dataclass
-class RecordsBuilder:
-    """Joins sequences to :class:`FrameRecords` and numbers their identities.
-
-    Attributes:
-        normalized: Whether boxes are shares of the image.
-        num_ids: Number of identities so far.
-    """
-
-    normalized: bool = False
-    num_ids: int = 0
-    _paths: list[str] = field(default_factory=list)
-    _files: list[str] = field(default_factory=list)
-    _columns: dict[str, list[np.ndarray]] = field(default_factory=dict)
-
-    def add(
-        self,
-        paths: Sequence[str],
-        boxes: Boxes,
-        part_file: str,
-        size: tuple[int, int] | np.ndarray = (0, 0),
-        frames: Sequence[int] | None = None,
-    ) -> None:
-        """Add a sequence; its identities are others than those before.
-
-        Args:
-            paths: n image files, or n times the video file.
-            boxes: Their boxes.
-            part_file: The annotation file.
-            size: Width and height of the images, or (n, 2).
-            frames: n frames of the video, from 0.
-        """
-        count, total = len(paths), len(boxes.boxes)
-        has_identity = boxes.identities >= 0
-        if boxes.ignored is not None:
-            has_identity &= ~boxes.ignored
-        identities = np.full(total, NO_IDENTITY, np.int32)
-        numbers, ranks = np.unique(boxes.identities[has_identity], return_inverse=True)
-        identities[has_identity] = ranks + self.num_ids
-        self.num_ids += len(numbers)
-        kind = np.float64 if self.normalized else np.float32
-        columns = dict(
-            counts=np.asarray(boxes.counts, np.int64),
-            boxes=np.asarray(boxes.boxes).astype(kind).reshape(-1, 4),
-            labels=boxes.labels.astype(np.int32),
-            identities=identities,
-            ignored=_or_zeros(boxes.ignored, total, bool),
-            lines=_or_zeros(boxes.lines, total, np.int32),
-            frames=np.full(count, NO_FRAME, np.int32)
-            if frames is None
-            else np.asarray(frames, np.int32),
-            sizes=np.broadcast_to(np.asarray(size, np.int32), (count, 2)),
-            parts=np.full(count, len(self._files), np.int32),
-        )
-        for name, column in columns.items():
-            self._columns.setdefault(name, []).append(column)
-        self._paths.extend(paths)
-        self._files.append(str(part_file))
-
-    def finish(self) -> FrameRecords:
-        """The records of all sequences in the order they were added.
-
-        Raises:
-            ValueError: There is no sequence.
-        """
-        if not self._files:
-            raise ValueError("no annotated sequence")
-        columns = {name: np.concatenate(c) for name, c in self._columns.items()}
-        self._columns.clear()
-        starts = np.concatenate(([0], np.cumsum(columns.pop("counts"))))
-        return FrameRecords(
-            paths=StringTable(self._paths),
-            starts=starts,
-            part_files=StringTable(self._files),
-            normalized=self.normalized,
-            **columns,
-        )
-
-
-def _or_zeros(values: np.ndarray | None, length: int, kind: type) -> np.ndarray:
-    return np.zeros(length, kind) if values is None else values.astype(kind)
+    if not parts:
+        raise ValueError("no annotated sequence")
+    first_ids = np.cumsum([0, *(part.num_ids for part in parts)])
+    identities = [
+        np.where(part.identities >= 0, part.identities + first, NO_IDENTITY)
+        for part, first in zip(parts, first_ids[:-1], strict=True)
+    ]
+    counts = np.concatenate([np.diff(part.starts) for part in parts])
+    names = ("boxes", "labels", "ignored", "lines", "frames", "sizes")
+    return FrameRecords(
+        paths=StringTable.join([part.paths for part in parts]),
+        starts=np.concatenate(([0], np.cumsum(counts))),
+        identities=np.concatenate(identities).astype(np.int32),
+        sequence_index=np.repeat(
+            np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]
+        ),
+        annotation_files=StringTable.join([part.annotation_files for part in parts]),
+        normalized=parts[0].normalized,
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in names
+        },
+    )

@@ -20,25 +20,24 @@ class JointDataset(ConcatDataset):
     """Several sources as one, their identities kept apart.
 
     The identities of a source follow those of the sources before it, so they depend
-    on the order of ``datasets`` and on the files, and on nothing else. Boxes without
-    identity stay without. A table of what was read is logged.
+    only on the order of ``datasets`` and on the files. Boxes without identity stay
+    without. A table of what was read is logged.
 
-    To weight sources instead of repeating them, draw from them by shares, with
+    To weight sources instead of repeating them, use
     ``mmdet.MultiDataSampler(dataset_ratio=[2, 1])`` as the loader's sampler.
 
     Args:
-        datasets (Sequence[dict]): Configs of the sources, e.g. of
-            :class:`MOTFrameDataset`; they must have the same classes.
-        repeats (Sequence[int] | None): How often an epoch sees each source; once if
-            None.
+        datasets: Configs of the sources, e.g. of :class:`MOTFrameDataset`; they must
+            have the same classes.
+        repeats: How often an epoch sees each source; once if None.
         pipeline: Transforms of the sources that have none of their own.
         input_size: Size of the network input of the sources that have none of their
             own.
-        lazy_init (bool): Leave reading for later.
+        lazy_init: Leave reading for later.
 
     Raises:
-        TypeError: If a source does not know its identities.
-        ValueError: If sources do not fit together, or ``repeats`` do not fit them.
+        TypeError: A source is no :class:`FrameDataset`.
+        ValueError: Sources do not fit together, or ``repeats`` do not fit them.
     """
 
     def __init__(

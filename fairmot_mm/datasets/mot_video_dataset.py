@@ -1,10 +1,11 @@
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any, ClassVar
 
 from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
 
-from fairmot_mm.formats.mot import check_images, find_sequences, split_range
+from fairmot_mm.formats.images import report_missing_images
+from fairmot_mm.formats.mot import find_sequences, split_range
 from fairmot_mm.registry import DATASETS
 
 
@@ -16,21 +17,21 @@ class MOTVideoDataset(BaseVideoDataset):
     metric's. Use with :class:`VideoSampler`.
 
     Args:
-        data_root (str): Folder of sequences, or one sequence.
-        sequences (Sequence[str] | None): Names of the sequences; all if None.
-        detector (str | None): Takes only sequences whose name ends with it.
-        half (str | None): ``first`` or ``second`` half of each sequence.
+        data_root: Folder of sequences, or one sequence.
+        sequences: Names of the sequences; all if None.
+        detector: Takes only sequences whose name ends with it.
+        half: ``first`` or ``second`` half of each sequence.
         input_size: Width and height of the network input, which ``Letterbox`` reads
             from the record.
-        metainfo (dict | None): ``classes``, the names of the model's labels.
+        metainfo: ``classes``, the names of the model's labels.
         **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
 
     Raises:
-        FileNotFoundError: If the folder, a sequence or an image is missing.
-        ValueError: If a ``seqinfo.ini`` is malformed or no sequence is found.
+        FileNotFoundError: The folder, a sequence or an image is missing.
+        ValueError: A ``seqinfo.ini`` is malformed or no sequence is found.
     """
 
-    METAINFO = dict(classes=("pedestrian",))  # noqa: RUF012
+    METAINFO: ClassVar[dict] = dict(classes=("pedestrian",))
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class MOTVideoDataset(BaseVideoDataset):
         half: str | None = None,
         input_size: tuple[int, int] | None = None,
         metainfo: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.sequences = sequences
         self.detector = detector
@@ -57,17 +58,18 @@ class MOTVideoDataset(BaseVideoDataset):
         for video_id, sequence in enumerate(found):
             first, last = split_range(sequence, self.half)
             frames = range(first, last + 1)
-            check_images(sequence, frames)
+            paths = [str(sequence.image_path(frame)) for frame in frames]
+            report_missing_images(paths, sequence.root)
             images = [
                 dict(
-                    img_path=str(sequence.image_path(frame)),
+                    img_path=paths[i],
                     img_id=num_images + i,
                     frame_id=i,
                     frame_number=frame,
                     frame_rate=sequence.frame_rate,
                     frame_range=(first, last),
                     sequence_name=sequence.name,
-                    sequence_root=str(Path(sequence.root)),
+                    sequence_root=str(sequence.root),
                     **self._settings,
                 )
                 for i, frame in enumerate(frames)

@@ -12,12 +12,11 @@ class VideoSampler(TrackImgSampler):
     """Frames of whole videos in order, the videos shared out over the processes.
 
     MMDetection's sampler gives each process the same number of *videos* and refuses
-    more processes than videos; this one evens out *frames* and leaves a process idle
-    if there is nothing for it.
+    more processes than videos; this one balances *frames*, and a process may have none.
 
     Args:
-        dataset (BaseVideoDataset): Dataset in test mode.
-        seed (int | None): Not used; the runner hands it to every sampler.
+        dataset: Dataset in test mode.
+        seed: Not used; the runner hands it to every sampler.
     """
 
     def __init__(self, dataset: BaseVideoDataset, seed: int | None = None) -> None:
@@ -25,7 +24,7 @@ class VideoSampler(TrackImgSampler):
         lengths = [dataset.get_len_per_video(i) for i in range(len(dataset))]
         shares: list[list[int]] = [[] for _ in range(world_size)]
         loads = [0] * world_size
-        # Longest first, each to whoever has least: within a third of the optimum.
+        # Longest first, each to the least loaded process: within 4/3 of the optimum.
         for video in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
             least = loads.index(min(loads))
             shares[least].append(video)

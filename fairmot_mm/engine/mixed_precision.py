@@ -24,3 +24,14 @@ class BFloat16OptimWrapper(OptimWrapper):
             torch.autocast(device, dtype=torch.bfloat16),
         ):
             yield
+
+
+def half_precision(device: torch.device | str) -> torch.dtype:
+    """What a device computes fast: bfloat16, or float16 on GPUs that lack it.
+
+    NVIDIA's have bfloat16 from compute capability 8 on; before, it is emulated.
+    """
+    device = torch.device(device)
+    if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8:
+        return torch.float16
+    return torch.bfloat16

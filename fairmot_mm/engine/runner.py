@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -44,7 +45,9 @@ def prepare_cpu_processes(cfg: Config) -> None:
             "tools/dist_train.sh or tools/dist_test.sh, which work without"
         )
     if not dist.is_initialized():
-        dist.init_process_group(backend="gloo")
+        seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+        timeout = None if seconds is None else timedelta(seconds=seconds)
+        dist.init_process_group(backend="gloo", timeout=timeout)
     wrapper = dict(
         type="mmengine.MMDistributedDataParallel",
         # As MMEngine wraps by itself.

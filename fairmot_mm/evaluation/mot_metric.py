@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import tempfile
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, gather_object, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
@@ -51,7 +51,7 @@ class MOTMetric(BaseMetric):
             None, as for a model of one class.
         max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
-        collect_device: ``'cpu'`` or ``'gpu'``, as for every metric.
+        collect_device: Not used: frames are collected through the process group.
         prefix: Prefix of the figures' names. Defaults to ``'mot'``.
 
     Raises:
@@ -114,19 +114,21 @@ class MOTMetric(BaseMetric):
         Returns:
             The figures, the same in every process.
         """
-        # The toolbox collects equal shares only, so each process gives one item: the
-        # list of all its frames, which may be empty.
-        self.results = [self.results]
-        return super().evaluate(get_world_size())
+        # Through the process group: the toolbox's own way takes equal shares, and files
+        # in a folder that all machines would have to share.
+        gathered = gather_object(self.results)
+        self.results = []
+        figures: list = [None]
+        if is_main_process():
+            found = self.compute_metrics(list(chain.from_iterable(gathered)))
+            figures = [{f"{self.prefix}/{key}": x for key, x in found.items()}]
+        broadcast_object_list(figures)
+        return figures[0]
 
-    def compute_metrics(self, results: list[list[_Frame]]) -> dict[str, float]:
-        """Write and score the frames of all processes (in the main one only).
-
-        Args:
-            results: Frames by process.
-        """
+    def compute_metrics(self, results: list[_Frame]) -> dict[str, float]:
+        """Write and score the frames of all processes (in the main one only)."""
         logger = MMLogger.get_current_instance()
-        tracks = _join_frames(itertools.chain.from_iterable(results))
+        tracks = _join_frames(results)
         if not tracks:
             logger.warning("MOTMetric got no frames: nothing to write or score")
             return {}

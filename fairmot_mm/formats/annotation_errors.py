@@ -1,15 +1,13 @@
-"""What is wrong with a data set: raised at once, or collected for a report.
+"""Errors in annotation files: raised at once, or collected for a report.
 
-Readers call :func:`report` and :func:`report_rows` and then go on without what is at
-fault. In training nothing comes after the call: it raises. Within
-:func:`collect_faults` everything that is wrong gets listed instead.
+Readers hand each error to a sink and go on without what is wrong. The default sink is
+:func:`raise_error`; the ``append`` of a list collects them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Fault:
+class AnnotationError:
     """Something wrong in a file.
 
     Attributes:
@@ -25,61 +23,34 @@ class Fault:
         path: The file.
         line: Its line, from 1, or None where there are no lines.
         text: What is wrong, and what was expected.
+        exception: What to raise for it; a ValueError if None.
     """
 
     kind: str
-    path: str
+    path: str | Path
     line: int | None
     text: str
+    exception: Exception | None = None
 
     def __str__(self) -> str:
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         return f"{place}: {self.text}"
 
 
-_collected: ContextVar[list[Fault] | None] = ContextVar("collected", default=None)
+ErrorSink = Callable[[AnnotationError], None]
 
 
-@contextmanager
-def collect_faults() -> Iterator[list[Fault]]:
-    """List faults instead of raising the first.
-
-    Yields:
-        The list, which fills while the block runs.
-    """
-    faults: list[Fault] = []
-    token = _collected.set(faults)
-    try:
-        yield faults
-    finally:
-        _collected.reset(token)
-
-
-def collecting() -> bool:
-    """Whether faults are listed at present."""
-    return _collected.get() is not None
-
-
-def report(
-    kind: str,
-    path: str | Path,
-    line: int | None,
-    text: str,
-    error: type[Exception] = ValueError,
-) -> None:
-    """Report one fault.
+def raise_error(error: AnnotationError) -> None:
+    """Stop at the first error.
 
     Raises:
-        error: The fault, ``PATH:LINE: TEXT``, unless faults are collected.
+        ValueError: ``PATH:LINE: TEXT``, unless the error has an exception of its own.
     """
-    fault = Fault(kind, str(path), None if line is None else int(line), text)
-    faults = _collected.get()
-    if faults is None:
-        raise error(str(fault))
-    faults.append(fault)
+    raise error.exception or ValueError(str(error))
 
 
 def report_rows(
+    errors: ErrorSink,
     kind: str,
     path: str | Path,
     lines: np.ndarray,
@@ -89,31 +60,27 @@ def report_rows(
     """Report the bad rows of a table, the first in the file first.
 
     Args:
-        kind: As for :func:`report`.
+        errors: Takes the errors.
+        kind: Their kind.
         path: The file.
         lines: (N,) line of each row.
         bad: (N,) mask of what is wrong.
-        describe: What is wrong with a row, by its number.
+        describe: Says what is wrong with a row, given its index.
 
     Returns:
         (N,) mask of the rows that are right.
-
-    Raises:
-        ValueError: The first one, unless faults are collected.
     """
     rows = np.flatnonzero(bad)
-    for row in rows[np.argsort(lines[rows], kind="stable")]:
-        report(kind, path, lines[row], describe(row))
+    for row in rows[np.argsort(lines[rows], kind="stable")].tolist():
+        errors(AnnotationError(kind, path, int(lines[row]), describe(row)))
     return ~bad
 
 
 @contextmanager
-def as_fault(kind: str, path: str | Path) -> Iterator[None]:
-    """Turn what makes a whole file useless into a fault, if faults are collected."""
+def unreadable_file(path: Path, errors: ErrorSink) -> Iterator[None]:
+    """Report what makes a whole file useless, and leave the block."""
     try:
         yield
     except (OSError, ValueError) as error:
-        if not collecting():
-            raise
         text = str(error).removeprefix(f"{path}: ")
-        report(kind, path, None, text)
+        errors(AnnotationError("unreadable file", path, None, text, error))

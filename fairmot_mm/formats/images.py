@@ -1,43 +1,130 @@
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
+
+from .annotation_errors import AnnotationError, ErrorSink, raise_error
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_EXIF_ORIENTATION = 0x0112
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image file, (H, W, 3) BGR uint8.
+
+    Raises:
+        OSError: It is missing or broken.
+    """
+    image = cv2.imread(str(path))
+    if image is None:
+        raise OSError(f"unreadable image {path}: it is missing or broken")
+    return image
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height as the image is loaded, from its header alone.
+
+    Raises:
+        OSError: The image cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            rotated = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            return (height, width) if rotated else (width, height)
+    except Exception as error:
+        raise OSError(f"unreadable image {path}: {error}. Restore the file") from error
 
 
 def image_names(folder: Path) -> list[str]:
     """Images of a folder in order: ``frame2.jpg`` comes before ``frame10.jpg``.
 
-    Hidden files are none, such as those that macOS writes beside others.
-
-    Args:
-        folder (Path): The folder.
-
-    Returns:
-        list[str]: Names of the files; none if there is no such folder.
+    Hidden files, such as those that macOS writes beside others, are left out. The list
+    is empty if there is no such folder.
 
     Raises:
-        ValueError: If some names are numbers and others are not.
+        ValueError: Some names are numbers and others are not.
     """
-    found = os.listdir(folder) if folder.is_dir() else []
+    found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     found = [name for name in found if name.lower().endswith(IMAGES)]
     found = [name for name in found if not name.startswith(".")]
     found.sort(key=lambda name: (_natural_order(Path(name).stem), name))
-    numbered = [name for name in found if is_number(Path(name).stem)]
-    others = [name for name in found if not is_number(Path(name).stem)]
+    numbered = [name for name in found if _is_number(Path(name).stem)]
+    others = [name for name in found if not _is_number(Path(name).stem)]
     if numbered and others:
         raise ValueError(
             f"{folder}: {numbered[0]} is named by its number, {others[0]} is not, so "
-            "nobody knows their order: take out or rename the odd one"
+            "their order is unknown: remove or rename the odd one"
         )
     return numbered or others
 
 
-def is_number(stem: str) -> bool:
-    """Whether a name without its ending is the number of a frame."""
+def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Images of a sequence in order.
+
+    Returns:
+        n paths, and their frame numbers (n,): their names where these are numbers,
+        otherwise counted from 1 in the order of :func:`image_names`.
+
+    Raises:
+        FileNotFoundError: There is no image.
+        ValueError: Two images have the same number, or some have one and others not.
+    """
+    names = image_names(folder)
+    if not names:
+        raise FileNotFoundError(f"{folder}: no images; check data_root and the folder")
+    numbers = np.arange(1, len(names) + 1)
+    if _is_number(Path(names[0]).stem):
+        numbers = np.array([int(Path(name).stem) for name in names])
+        repeated = np.flatnonzero(np.diff(numbers) == 0)
+        if len(repeated):
+            first, second = names[repeated[0]], names[repeated[0] + 1]
+            raise ValueError(f"{folder}: {first} and {second} are the same frame")
+    return [str(folder / name) for name in names], numbers
+
+
+def report_missing_images(
+    paths: Iterable[str], source: object, errors: ErrorSink = raise_error
+) -> np.ndarray:
+    """Find images that are missing before hours of training do.
+
+    Args:
+        paths: N files.
+        source: What lists them, for the message.
+        errors: Takes the missing ones.
+
+    Returns:
+        (N,) mask of the files that are there.
+    """
+    names: dict[str, set[str]] = {}
+    present, missing = [], []
+    # Strings, as a million instances of Path would take seconds.
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in names:
+            place = Path(folder)
+            entries = place.iterdir() if place.is_dir() else ()
+            names[folder] = {entry.name for entry in entries}
+        present.append(name in names[folder])
+        if not present[-1]:
+            missing.append(path)
+    text = (
+        f"missing, and {len(missing) - 1} more of {len(present)} images of {source}: "
+        "correct data_root (or seqLength, imDir and imExt in seqinfo.ini), or restore "
+        "the images"
+    )
+    for path in missing:
+        exception = FileNotFoundError(f"{path}: {text}")
+        errors(AnnotationError("missing image", path, None, text, exception))
+        text = "missing"
+    return np.array(present, bool)
+
+
+def _is_number(stem: str) -> bool:
     return stem.isascii() and stem.isdigit()
 
 
@@ -45,21 +132,3 @@ def _natural_order(stem: str) -> list[str | int]:
     """Text and numbers in turn, which compare one by one."""
     parts = re.split("([0-9]+)", stem)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        np.ndarray: (H, W, 3), BGR uint8.
-
-    Raises:
-        OSError: If it is missing or broken.
-    """
-    image = cv2.imread(str(path))
-    if image is None:
-        raise OSError(f"unreadable image {path}: it is missing or broken")
-    return image

@@ -1,4 +1,4 @@
-"""Folders in the MOTChallenge layout: what they hold, and whether it is sound.
+"""Folders in the MOTChallenge layout.
 
 A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is
 ground truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in
@@ -8,17 +8,20 @@ pixels with (x, y) the top left corner.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TypeVar
 
 import numpy as np
 
-from .annotation_errors import collecting, report
+from .annotation_errors import ErrorSink, raise_error
 from .tables import check_keys, read_table
+
+Number = TypeVar("Number", int, float)
 
 PEDESTRIAN = 1
 NO_CLASS = -1
@@ -146,9 +149,19 @@ def read_sequence(root: str | Path) -> MOTSequence:
     return sequence
 
 
+def write_sequence_info(sequence: MOTSequence) -> None:
+    """Write the ``seqinfo.ini`` of a sequence into its folder."""
+    (sequence.root / "seqinfo.ini").write_text(
+        f"[Sequence]\nname={sequence.name}\nimDir={sequence.image_dir}\n"
+        f"frameRate={sequence.frame_rate:.10g}\nseqLength={sequence.length}\n"
+        f"imWidth={sequence.width}\nimHeight={sequence.height}\n"
+        f"imExt={sequence.extension}\n"
+    )
+
+
 def folder_name(folder: Path) -> str:
     """Name of a folder, also of ``.``; a link is called by its own name."""
-    return os.path.basename(os.path.abspath(folder))
+    return Path(os.path.abspath(folder)).name  # noqa: PTH100 (also "..")
 
 
 def find_sequences(
@@ -209,7 +222,7 @@ def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
         roots[sequence.name] = sequence.root
 
 
-def read_gt(sequence: MOTSequence) -> MOTAnnotations:
+def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnotations:
     """Read and check the ground truth of a sequence.
 
     Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
@@ -217,19 +230,22 @@ def read_gt(sequence: MOTSequence) -> MOTAnnotations:
     world, or -1). Seven or eight columns, without class or visibility, do too.
     The benchmark's identities count from 1; others that share its layout count from 0.
 
+    Args:
+        sequence: The sequence.
+        errors: Takes lines that are no finite numbers or have too few columns, frames
+            outside the sequence, identities twice in a frame, and considered lines
+            (mark other than 0) with an empty box or a negative identity.
+
     Raises:
         FileNotFoundError: The sequence has no ground truth.
-        ValueError: The file is empty, or ``FILE:LINE`` is not what it should be:
-            not a finite number, too few columns, a frame outside the sequence, an
-            identity twice in a frame, or a considered line (mark other than 0)
-            with an empty box or a negative identity.
+        ValueError: The file is empty.
     """
     path = sequence.gt_path
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no ground truth; sequences of a test split have none"
         )
-    table = read_table(path, min_columns=7)
+    table = read_table(path, 7, errors)
     if not len(table.values):
         raise ValueError(f"{path}: empty ground truth; expected a line per box")
     columns = table.values.shape[1]
@@ -280,12 +296,12 @@ def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     """First and last frame of a half of a sequence, from 1, both included.
 
     Args:
-        sequence (MOTSequence): The sequence.
-        half (str | None): ``first``, ``second``, or None for all of it. The first half
-            is the shorter one, as in the published split.
+        sequence: The sequence.
+        half: ``first``, ``second``, or None for all of it. The first half is the
+            shorter one, as in the reference implementation.
 
     Raises:
-        ValueError: If ``half`` is something else, or the half is empty.
+        ValueError: ``half`` is something else, or the half is empty.
     """
     length = sequence.length
     ranges = {
@@ -303,36 +319,12 @@ def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     return first, last
 
 
-def check_images(sequence: MOTSequence, frames: range) -> None:
-    """Name the first image that is missing, before hours of training find it."""
+def find_extra_images(sequence: MOTSequence) -> list[str]:
+    """Names of the images beyond the length of a sequence."""
     folder = sequence.root / sequence.image_dir
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no image folder {folder}, named by imDir in seqinfo.ini"
-        )
-    present = set(os.listdir(folder))
-    missing = [f for f in frames if sequence.image_path(f).name not in present]
-    if collecting():
-        # The missing ones are reported one by one, later on.
-        _report_extra_images(sequence, present)
-    elif missing:
-        raise FileNotFoundError(
-            f"{sequence.image_path(missing[0])} is missing, and {len(missing) - 1} "
-            f"more of {len(frames)} frames: correct seqLength or imExt in seqinfo.ini, "
-            "or restore the images"
-        )
-
-
-def _report_extra_images(sequence: MOTSequence, present: set[str]) -> None:
     known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
-    extra = [n for n in present - known if n.endswith(sequence.extension)]
-    if extra:
-        path = sequence.root / "seqinfo.ini"
-        text = (
-            f"seqLength is {sequence.length}, but {sequence.image_dir} has "
-            f"{len(extra)} images more, such as {min(extra)}"
-        )
-        report("size mismatch", path, line_of_key(path, "seqLength"), text)
+    names = {path.name for path in folder.glob(f"*{sequence.extension}")}
+    return sorted(names - known)
 
 
 def line_of_key(path: Path, key: str) -> int | None:
@@ -357,14 +349,16 @@ def _read_ini_section(path: Path) -> configparser.SectionProxy:
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig", errors="replace"))
     except configparser.MissingSectionHeaderError as error:
-        _fail(path, error.lineno, "expected the section header [Sequence] before this")
+        what = "expected the section header [Sequence] before this"
+        raise ValueError(f"{path}:{error.lineno}: {what}") from error
     except configparser.ParsingError as error:
-        _fail(path, error.errors[0][0], "not understood, expected KEY=VALUE")
-    except configparser.Error as error:  # a key or a section twice
-        _fail(path, error.lineno, f"{error.message}, expected it once")
+        what = "not understood, expected KEY=VALUE"
+        raise ValueError(f"{path}:{error.errors[0][0]}: {what}") from error
+    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as e:
+        raise ValueError(f"{path}:{e.lineno}: {e.message}, expected it once") from e
     if not parser.has_section("Sequence"):
         raise ValueError(
-            f"{path}: no section [Sequence], which is expected to hold all"
+            f"{path}: no section [Sequence], in which the keys are expected"
         )
     return parser["Sequence"]
 
@@ -373,21 +367,15 @@ def _positive(
     path: Path,
     info: configparser.SectionProxy,
     key: str,
-    number: Callable[[str], float],
-) -> float:
+    number: Callable[[str], Number],
+) -> Number:
     """A key of ``seqinfo.ini`` as a positive ``number`` (int or float)."""
     expected = f"a positive {'whole ' if number is int else ''}number"
     text = info.get(key)
     if text is None:
         raise ValueError(f"{path}: key {key} is missing, expected {expected}")
-    try:
+    with contextlib.suppress(ValueError):
         value = number(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")
-    return value
-
-
-def _fail(path: Path, line: int, what: str) -> NoReturn:
-    raise ValueError(f"{path}:{line}: {what}")
+        if math.isfinite(value) and value > 0:
+            return value
+    raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")

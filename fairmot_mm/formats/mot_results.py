@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.structures import InstanceData
 
+from .boxes import xyxy_to_xywh
+from .files import write_file
 from .tables import check_keys, read_table
 
 # Frame, identity, x, y, w, h, score.
@@ -25,10 +27,9 @@ def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
     """
     tracks = tracks.numpy()
     boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
-    top_left, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     frames = np.full(len(boxes), frame_number)
     return np.column_stack(
-        (frames, tracks.instances_id, top_left, sides, tracks.scores)
+        (frames, tracks.instances_id, xyxy_to_xywh(boxes), tracks.scores)
     )
 
 
@@ -48,13 +49,13 @@ def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
 def write_results(path: str | Path, rows: np.ndarray) -> None:
     """Write a result file in the benchmark's format, sorted by (frame, id).
 
+    It is either whole or not there, see :func:`write_file`.
+
     Args:
         path: File to write; its folder is created.
         rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(result_lines(rows))
+    write_file(Path(path), result_lines(rows).encode())
 
 
 def read_results(path: str | Path, length: int | None = None) -> np.ndarray:

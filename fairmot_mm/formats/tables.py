@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from .annotation_errors import report, report_rows
+from .annotation_errors import AnnotationError, ErrorSink, raise_error, report_rows
+
+Row = TypeVar("Row")
+Line = tuple[int, str]  # number from 1, text
 
 # Past this, float64 (what the files are parsed to) skips whole numbers.
 _LARGEST_INTEGER = 2**53
@@ -16,17 +20,19 @@ _LARGEST_INTEGER = 2**53
 
 @dataclass(frozen=True)
 class NumberTable:
-    """The numbers of a file and where they stand.
+    """The numbers of a file.
 
     Attributes:
         path: The file.
         values: (N, C) float64.
         lines: (N,) int64, line numbers from 1.
+        errors: Takes the errors found in the rows.
     """
 
     path: Path
     values: np.ndarray
     lines: np.ndarray
+    errors: ErrorSink = raise_error
 
     def without(
         self, kind: str, bad: np.ndarray, describe: Callable[[np.ndarray], str]
@@ -34,15 +40,17 @@ class NumberTable:
         """Report bad rows and leave them out.
 
         Args:
-            kind: As for :func:`.faults.report`.
+            kind: Kind of the error.
             bad: (N,) mask.
             describe: What is wrong with a row (C,).
-
-        Raises:
-            ValueError: The first of them, unless faults are collected.
         """
         right = report_rows(
-            kind, self.path, self.lines, bad, lambda i: describe(self.values[i])
+            self.errors,
+            kind,
+            self.path,
+            self.lines,
+            bad,
+            lambda i: describe(self.values[i]),
         )
         return self.select(right) if bad.any() else self
 
@@ -51,37 +59,97 @@ class NumberTable:
         return replace(self, values=self.values[rows], lines=self.lines[rows])
 
 
-def read_lines(path: Path) -> tuple[list[str], list[int]]:
-    """Lines of a text file that are not blank, and their numbers from 1."""
+def read_lines(path: Path) -> list[Line]:
+    """Lines of a text file that are not blank."""
     # A byte that is no text makes its line no number, which is reported as such.
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    rows = text.split("\n")
-    numbers = [i for i, row in enumerate(rows, 1) if row.strip()]
-    return [rows[i - 1] for i in numbers], numbers
+    return split_lines(path.read_text(encoding="utf-8-sig", errors="replace"))
 
 
-def read_table(path: Path, min_columns: int) -> NumberTable:
-    """Parse a comma-separated file of finite numbers, blank lines aside.
+def split_lines(text: str) -> list[Line]:
+    """Lines of a text that are not blank."""
+    rows = enumerate(text.split("\n"), 1)
+    return [(number, row) for number, row in rows if row.strip()]
+
+
+def parse_lines(
+    path: str | Path,
+    lines: Iterable[Line],
+    parse: Callable[[str], Row],
+    errors: ErrorSink,
+) -> tuple[list[Row], np.ndarray]:
+    """Parse line by line; where ``parse`` raises ValueError, the line is reported.
+
+    Args:
+        path: The file.
+        lines: Its lines.
+        parse: Reads a line.
+        errors: Takes the malformed lines.
 
     Returns:
-        NumberTable: With ``min_columns`` columns or more.
+        What the others hold, and their numbers (N,).
+    """
+    parsed, numbers = [], []
+    for number, text in lines:
+        try:
+            parsed.append(parse(text))
+            numbers.append(number)
+        except ValueError as error:
+            errors(AnnotationError("malformed line", path, number, str(error)))
+    return parsed, np.array(numbers, np.int64)
+
+
+def parse_numbers(cells: Sequence[str]) -> list[float]:
+    """Numbers of a line.
 
     Raises:
-        ValueError: ``FILE:LINE`` has too few or other columns, or no finite number.
+        ValueError: A cell is none.
     """
-    rows, numbers = read_lines(path)
-    lines = np.array(numbers, dtype=np.int64)
-    if not rows:
-        return NumberTable(path, np.empty((0, min_columns)), lines)
     try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        text = ",".join(cells)
+        raise ValueError(f"not numeric: {text!r}, expected numbers") from None
+
+
+def read_table(
+    path: Path, min_columns: int, errors: ErrorSink = raise_error
+) -> NumberTable:
+    """Parse a comma-separated file of finite numbers, blank lines aside.
+
+    Args:
+        path: The file.
+        min_columns: Columns that each line must have.
+        errors: Takes lines with too few or other columns than the first, and those
+            that are no finite numbers.
+    """
+    numbered = read_lines(path)
+    lines = np.array([number for number, _ in numbered], np.int64)
+    if not numbered:
+        return NumberTable(path, np.empty((0, min_columns)), lines, errors)
+    try:
+        rows = (row for _, row in numbered)
         values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
     except ValueError:
-        values = None
-    if values is None or values.shape[1] < min_columns:
+        values = np.empty((0, 0))
+    if values.shape[1] < min_columns:
         # Line by line is slow, but knows the line; it also takes what NumPy does
         # not, such as a comma at the end.
-        values, lines = _parse_lines(path, rows, numbers, min_columns)
-    return NumberTable(path, values, lines).without(
+        parsed, lines = parse_lines(
+            path, numbered, lambda row: _parse_row(row, min_columns), errors
+        )
+        columns = len(parsed[0]) if parsed else min_columns
+        right = report_rows(
+            errors,
+            "malformed line",
+            path,
+            lines,
+            np.array([len(row) != columns for row in parsed], bool),
+            lambda i: f"{len(parsed[i])} columns, expected {columns} as on the first",
+        )
+        lines = lines[right]
+        values = np.array([parsed[i] for i in np.flatnonzero(right)])
+        values = values.reshape(-1, columns)
+    return NumberTable(path, values, lines, errors).without(
         "malformed line",
         ~np.all(np.isfinite(values), axis=1),
         lambda row: "holds NaN or infinity, expected finite numbers",
@@ -89,7 +157,7 @@ def read_table(path: Path, min_columns: int) -> NumberTable:
 
 
 def check_keys(
-    table: NumberTable, integers: dict[int, str], length: int | None, first: int = 1
+    table: NumberTable, integers: dict[int, str], length: int | None
 ) -> NumberTable:
     """Check frames and identities (columns 0 and 1), and sort by them.
 
@@ -97,53 +165,40 @@ def check_keys(
         table: The rows.
         integers: Columns that must be whole numbers, and their names.
         length: Frames of the sequence, or None for no upper limit.
-        first: Number of the first frame.
 
     Returns:
-        NumberTable: The rows sorted by (frame, id).
-
-    Raises:
-        ValueError: ``FILE:LINE`` has another number than expected, or an identity that
-            its frame has already. This includes negative ones: where they stand for
-            none and may repeat, the caller gives each a number of its own first.
+        The rows sorted by (frame, id). Reported and left out is a frame outside the
+        sequence, and an identity that its frame has already (negative ones included).
     """
     for column, name in integers.items():
         cells = table.values[:, column]
         table = table.without(
             "malformed line",
             (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            lambda row, column=column, name=name: (
-                f"{name} {row[column]:g}, expected a whole number"
-            ),
+            _not_whole(column, name),
         )
+    frames = table.values[:, 0]
     table = table.without(
         "frame outside the sequence",
-        table.values[:, 0] < first,
-        lambda row: (
-            f"frame {row[0]:.0f}, expected {first} or more: frames count from {first}"
-        ),
+        frames < 1,
+        lambda row: f"frame {row[0]:.0f}, expected 1 or more: frames count from 1",
     )
     if length is not None:
         table = table.without(
             "frame outside the sequence",
-            table.values[:, 0] >= length + first,
+            table.values[:, 0] > length,
             lambda row: (
-                f"frame {row[0]:.0f}, expected at most {length + first - 1}, the "
-                "length of the sequence (seqLength in seqinfo.ini)"
+                f"frame {row[0]:.0f}, expected at most {length}, the length of the "
+                "sequence (seqLength in seqinfo.ini)"
             ),
         )
     # lexsort is stable, so of two equal keys the later line comes second.
-    return _without_repeats(
-        table.select(np.lexsort((table.values[:, 1], table.values[:, 0])))
-    )
-
-
-def _without_repeats(table: NumberTable) -> NumberTable:
-    """Report what has the key of the row before."""
+    table = table.select(np.lexsort((table.values[:, 1], table.values[:, 0])))
     values, lines = table.values, table.lines
     repeated = np.zeros(len(values), dtype=bool)
     repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
     unique = report_rows(
+        table.errors,
         "identity twice",
         table.path,
         lines,
@@ -156,30 +211,15 @@ def _without_repeats(table: NumberTable) -> NumberTable:
     return table.select(unique)
 
 
-def _parse_lines(
-    path: Path, rows: list[str], numbers: list[int], min_columns: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Parse line by line to name those at fault."""
-    table: list[list[float]] = []
-    lines: list[int] = []
-    for row, number in zip(rows, numbers, strict=True):
-        cells = row.strip().removesuffix(",").split(",")
-        wrong = _wrong_columns(cells, min_columns, len(table[0]) if table else None)
-        if wrong is None:
-            try:
-                table.append([float(cell) for cell in cells])
-                lines.append(number)
-            except ValueError:
-                wrong = f"not numeric: {row.strip()!r}, expected numbers"
-        if wrong is not None:
-            report("malformed line", path, number, wrong)
-    values = np.array(table) if table else np.empty((0, min_columns))
-    return values, np.array(lines, dtype=np.int64)
+def _not_whole(column: int, name: str) -> Callable[[np.ndarray], str]:
+    return lambda row: f"{name} {row[column]:g}, expected a whole number"
 
 
-def _wrong_columns(cells: list[str], least: int, first: int | None) -> str | None:
-    if len(cells) < least:
-        return f"{len(cells)} columns, expected at least {least}, separated by commas"
-    if first is not None and len(cells) != first:
-        return f"{len(cells)} columns, expected {first} as on the first line"
-    return None
+def _parse_row(row: str, min_columns: int) -> list[float]:
+    cells = row.strip().removesuffix(",").split(",")
+    if len(cells) < min_columns:
+        raise ValueError(
+            f"{len(cells)} columns, expected at least {min_columns}, separated by "
+            "commas"
+        )
+    return parse_numbers(cells)

@@ -35,8 +35,8 @@ class VideoFile:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        keys = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-        return tuple(int(self._capture.get(key)) for key in keys)
+        width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        return int(width), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
     def read(self, index: int) -> np.ndarray:
         """Frame ``index`` from 0, (h, w, 3) BGR uint8.

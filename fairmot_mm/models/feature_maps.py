@@ -15,15 +15,12 @@ def check_num_maps(maps: Sequence[Tensor], expected: int) -> None:
 
 
 def gather_cells(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:
-    """Read a map at given cells.
+    """Read maps at some cells: (..., C).
 
     Args:
         maps: (N, C, h, w).
         image: (...) index of the image in the batch.
         cell: (...) flat index ``y * w + x``.
-
-    Returns:
-        (..., C).
     """
     width = maps.shape[-1]
     return maps[image, :, cell // width, cell % width]

@@ -1,5 +1,6 @@
 """Where the tracks of a stream go: a result file, a video with drawings."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,15 +22,30 @@ class ResultsSink:
     """
 
     def __init__(self, path: str | Path, with_classes: bool = False) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self.with_classes = with_classes
-        self._file = Path(path).open("w")  # noqa: SIM115  (closed by close)
+        self.path, self.with_classes = Path(path), with_classes
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: whatever ends the process, the file ends with a whole frame.
+        self._file = self.path.open("wb", buffering=0)
+        self._size = 0
 
     def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> None:
-        """Append the tracks of frame ``number``, from 0."""
+        """Append the tracks of frame ``number``, from 0.
+
+        Raises:
+            OSError: The file cannot be written, for example because the disk is full;
+                it keeps the frames before.
+        """
         classes = tracks.labels.numpy() + 1 if self.with_classes else None
-        self._file.write(result_lines(result_rows(number + 1, tracks), classes))
-        self._file.flush()
+        data = result_lines(result_rows(number + 1, tracks), classes).encode()
+        try:
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+        self._size += len(data)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,51 +1,71 @@
 """Frames of files, streams, cameras and folders."""
 
-import math
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.logging import print_log
 
 from fairmot_mm.formats.images import IMAGES, image_names, read_image
+from fairmot_mm.structures.frame_rate import (
+    DEFAULT_FRAME_RATE,
+    checked_frame_rate,
+    usable_frame_rate,
+)
 
-# Used when the source reports no frame rate.
-DEFAULT_FRAME_RATE = 30.0
+Frames = Generator[np.ndarray, None, None]
 
 
-def open_source(source: str | Path | int) -> tuple[float, Iterator[np.ndarray]]:
+def open_source(
+    source: str | Path | int, frame_rate: float | None = None
+) -> tuple[float, Frames]:
     """Frame rate and frames (H, W, 3), BGR uint8, of a source.
 
     Args:
         source: Video file or stream, number of a camera, or folder of images.
+        frame_rate: Replaces the one that the source reports.
 
     Raises:
         OSError: It cannot be opened.
-        ValueError: A folder has no images, or only some are named by numbers.
+        ValueError: A folder has no images, or only some are named by numbers; or
+            ``frame_rate`` is not one that a camera can have.
     """
+    if frame_rate is not None:
+        frame_rate = checked_frame_rate(frame_rate)
     if not isinstance(source, int) and Path(source).is_dir():
         names = image_names(Path(source))
         if not names:
             raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
-        return DEFAULT_FRAME_RATE, (read_image(Path(source) / name) for name in names)
+        frames = (read_image(Path(source) / name) for name in names)
+        return frame_rate or DEFAULT_FRAME_RATE, frames
     capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     if not capture.isOpened():
         raise OSError(
             f"unreadable video {source}: give a video file or stream, the number of a "
             "camera, or a folder of images"
         )
-    frame_rate = capture.get(cv2.CAP_PROP_FPS)
-    if not 0 < frame_rate < math.inf:  # 0, -1 or NaN if it is unknown
-        frame_rate = DEFAULT_FRAME_RATE
-    return frame_rate, _frames(capture)
+    if frame_rate is None:
+        frame_rate = usable_frame_rate(capture.get(cv2.CAP_PROP_FPS), source)
+    return frame_rate, _frames(capture, source)
 
 
-def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+def _frames(capture: cv2.VideoCapture, source: str | Path | int) -> Frames:
+    announced, count = capture.get(cv2.CAP_PROP_FRAME_COUNT), 0
     try:
         while True:
             found, frame = capture.read()
             if not found:
-                return
+                break
             yield frame
+            count += 1
+        if count < announced:
+            print_log(
+                f"{source}: ended after {count} of {announced:.0f} announced frames, "
+                "so it may be cut off",
+                logger="current",
+                level=logging.WARNING,
+            )
     finally:
         capture.release()

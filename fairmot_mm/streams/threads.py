@@ -3,32 +3,43 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 _END = object()
+# Seconds that a stalled source may hold up closing; afterwards it closes by itself.
+_PATIENCE = 1.0
 
 
 @contextmanager
-def read_ahead(items: Iterable[Item], size: int) -> Iterator[Iterator[Item]]:
+def read_ahead(
+    items: Generator[Item, None, None], size: int, stop: threading.Event | None = None
+) -> Iterator[Iterator[Item]]:
     """Take items in a thread, up to ``size`` before they are asked for.
+
+    The thread also closes ``items``, on leaving or as soon as a stalled item is there.
+
+    Args:
+        items: Where they come from.
+        size: Greatest number that waits.
+        stop: Ends the items once it is set, even if the source is stalled.
 
     Yields:
         The items in order; an error while taking one is raised in its place.
     """
     waiting: queue.Queue = queue.Queue(size)
-    stopped = threading.Event()
-    thread = threading.Thread(target=_feed, args=(items, waiting, stopped), daemon=True)
+    closed = threading.Event()
+    thread = threading.Thread(target=_feed, args=(items, waiting, closed), daemon=True)
     thread.start()
     try:
-        yield _take(waiting)
+        yield _take(waiting, stop or threading.Event())
     finally:
-        stopped.set()
-        thread.join()
+        closed.set()
+        thread.join(_PATIENCE)
 
 
 @contextmanager
@@ -54,19 +65,20 @@ def write_behind(
             task.result()
 
 
-def _feed(items: Iterable, waiting: queue.Queue, stopped: threading.Event) -> None:
+def _feed(items: Generator, waiting: queue.Queue, closed: threading.Event) -> None:
     error = None
     try:
-        for item in items:
-            if not _put((item, None), waiting, stopped):
-                return
+        with closing(items):
+            for item in items:
+                if not _put((item, None), waiting, closed):
+                    return
     except BaseException as caught:
         error = caught
-    _put((_END, error), waiting, stopped)
+    _put((_END, error), waiting, closed)
 
 
-def _put(entry: tuple, waiting: queue.Queue, stopped: threading.Event) -> bool:
-    while not stopped.is_set():
+def _put(entry: tuple, waiting: queue.Queue, closed: threading.Event) -> bool:
+    while not closed.is_set():
         try:
             waiting.put(entry, timeout=0.1)
         except queue.Full:
@@ -75,9 +87,12 @@ def _put(entry: tuple, waiting: queue.Queue, stopped: threading.Event) -> bool:
     return False
 
 
-def _take(waiting: queue.Queue) -> Iterator:
-    while True:
-        item, error = waiting.get()
+def _take(waiting: queue.Queue, stop: threading.Event) -> Iterator:
+    while not stop.is_set():
+        try:
+            item, error = waiting.get(timeout=0.1)
+        except queue.Empty:
+            continue
         if error is not None:
             raise error
         if item is _END:

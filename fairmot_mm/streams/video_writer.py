@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from fairmot_mm.structures.frame_rate import checked_frame_rate
 
 
 class VideoWriter:
@@ -17,14 +21,18 @@ class VideoWriter:
         frame_rate: Frames per second.
 
     Raises:
-        ValueError: The frame rate is not positive.
+        ValueError: No camera has this frame rate.
     """
 
+    # Kept free on the disk, because a file without its index is no video.
+    _RESERVE = 8 << 20
+    _INDEX_ENTRY = 32
+
     def __init__(self, path: str | Path, frame_rate: float) -> None:
-        if frame_rate <= 0:
-            raise ValueError(f"frame_rate must be positive, got {frame_rate}")
         self.path = Path(path)
-        self.frame_rate = float(frame_rate)
+        # MPEG-4 takes rates of few digits only.
+        self.frame_rate = round(checked_frame_rate(frame_rate), 2)
+        self.num_frames = 0
         self._shape: tuple[int, ...] | None = None
         self._writer: cv2.VideoWriter | None = None
 
@@ -39,15 +47,23 @@ class VideoWriter:
 
         Raises:
             ValueError: The frame has another size than the first one.
-            OSError: The file cannot be written.
+            OSError: The file cannot be written, or the disk is nearly full; what was
+                written before makes a whole video.
         """
         if self._writer is None:
             self._writer = self._open(frame.shape)
-            self._shape = frame.shape
+            self._shape, self.num_frames = frame.shape, 0
         if frame.shape != self._shape:
             raise ValueError(
                 f"{self.path}: a frame of shape {frame.shape} cannot follow those "
                 f"of shape {self._shape}"
+            )
+        needed = self._RESERVE + self._INDEX_ENTRY * self.num_frames
+        if shutil.disk_usage(self.path.parent).free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"disk nearly full, the video ends after {self.num_frames} frames",
+                str(self.path),
             )
         height, width = frame.shape[:2]
         if height % 2 or width % 2:
@@ -55,12 +71,25 @@ class VideoWriter:
                 frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
             )
         self._writer.write(frame)
+        self.num_frames += 1
 
     def close(self) -> None:
-        """Finish the file; another frame would start it anew."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
+        """Finish the file; another frame would start it anew.
+
+        Raises:
+            OSError: Frames are missing in it, because it could not be written.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        # OpenCV does not tell.
+        count = cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT)
+        if count < self.num_frames:
+            raise OSError(
+                f"{self.path}: {count:.0f} of {self.num_frames} frames can be read; "
+                "the disk is full, or the file was changed"
+            )
 
     def _open(self, shape: tuple[int, ...]) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +100,8 @@ class VideoWriter:
         )
         if not writer.isOpened():
             raise OSError(
-                f"cannot write the video {self.path}: check that its name ends in .mp4 "
-                "and that its folder may be written"
+                f"cannot write the video {self.path} of {width}x{height} at "
+                f"{self.frame_rate:g} frames per second: check that its name ends in "
+                ".mp4 and that its folder is writable"
             )
         return writer

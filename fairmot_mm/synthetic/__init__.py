@@ -6,9 +6,9 @@ the view and leave at the other, grow and shrink with their depth, and cover eac
 other. World coordinates are metres (lateral from the optical axis, depth from the
 camera), image coordinates pixels from the upper left corner of the image.
 
-A frame comes about in this order: ``look`` and ``figure`` draw a person on a
-``canvas``, ``crowd`` and ``furniture`` say where in the ``camera``'s view it stands,
-``scene`` puts everything before the ``street``, and ``writer`` saves the result.
+``figure`` draws a ``person`` on a ``canvas``; ``crowd`` and
+``street_furniture`` place people and objects in the view of the ``camera``; ``scene``
+draws them in front of the ``street``, and ``writer`` saves the frames.
 """
 
 from .sprite import PEDESTRIAN, STATIC_PERSON

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
 
 Point = tuple[float, float]
+Depth = TypeVar("Depth", float, np.ndarray)
 
 NEAR, FAR = 6.2, 13.0  # metres: people are 0.45 to 0.22 of the image's height
 
@@ -11,7 +15,7 @@ NEAR, FAR = 6.2, 13.0  # metres: people are 0.45 to 0.22 of the image's height
 class Camera:
     """A level pinhole camera above flat ground, filling ``width x height`` pixels.
 
-    All proportions hang on the image's height, so people take the same share of it
+    All proportions depend on the image's height, so people take up the same share of it
     at every size.
     """
 
@@ -25,7 +29,7 @@ class Camera:
         """Image row of the horizon."""
         return 0.3 * self.height
 
-    def scale(self, depth: float) -> float:
+    def scale(self, depth: Depth) -> Depth:
         """Pixels per metre at a depth."""
         return 1.6 * self.height / depth
 
@@ -34,6 +38,6 @@ class Camera:
         scale = self.scale(depth)
         return self.width / 2 + lateral * scale, self.horizon + self.elevation * scale
 
-    def half_view(self, depth: float) -> float:
+    def half_view(self, depth: Depth) -> Depth:
         """Metres from the optical axis to the edge of the view at a depth."""
         return self.width / 2 / self.scale(depth)

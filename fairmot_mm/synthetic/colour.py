@@ -13,4 +13,5 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
 
 def shade(colour: Colour, factor: float) -> Colour:
     """A darker (factor below 1) or lighter colour."""
-    return tuple(min(255, round(channel * factor)) for channel in colour)
+    blue, green, red = (min(255, round(channel * factor)) for channel in colour)
+    return blue, green, red

@@ -8,14 +8,14 @@ import numpy as np
 
 from .camera import FAR, NEAR, Camera
 from .figure import draw_figure
-from .look import Look
+from .person import Person
 from .sprite import Item
 
 _GOLDEN_RATIO = 0.618033988749895  # its multiples keep apart, modulo 1
 
 
 class Crowd:
-    """A constant number of walkers: for each who leaves, another enters."""
+    """A constant number of walkers: when one leaves, another enters."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class Crowd:
         self._identities = identities
         self._hues = itertools.count(rng.random(), _GOLDEN_RATIO)
         self.walkers = [self._enter() for _ in range(num_people)]
-        for walker in self.walkers:  # the first ones are under way already
+        for walker in self.walkers:  # the first ones are already in view
             walker.travelled = rng.uniform(0.1, 0.9) * walker.length
 
     def _enter(self) -> Walker:
-        look = Look.sample(self._rng, next(self._hues))
-        return Walker(next(self._identities), look, self._camera, self._rng)
+        person = Person.sample(self._rng, next(self._hues))
+        return Walker(next(self._identities), person, self._camera, self._rng)
 
     def advance(self, seconds: float) -> None:
-        """Let everybody walk on."""
+        """Move everybody."""
         for index, walker in enumerate(self.walkers):
             walker.advance(seconds)
             if walker.travelled > walker.length:
@@ -49,19 +49,19 @@ class Crowd:
 
 
 class Walker:
-    """Somebody on a straight way through the view, from one side to the other."""
+    """A person who walks straight through the view, from one side to the other."""
 
     def __init__(
-        self, identity: int, look: Look, camera: Camera, rng: np.random.Generator
+        self, identity: int, person: Person, camera: Camera, rng: np.random.Generator
     ) -> None:
-        self.look = look
+        self.person = person
         self._identity = identity
         self._camera = camera
         self._height = rng.uniform(1.55, 1.9)
         self._speed = rng.uniform(0.8, 1.6)  # metres per second
         self._stride = 0.5 * self._height * rng.uniform(0.9, 1.1)
         self._facing = int(rng.choice([-1, 1]))
-        # Uniform in the image rather than on the ground: most of the ground is far.
+        # Uniform in the image, not on the ground, most of which is far away.
         depths = 1 / rng.uniform(1 / FAR, 1 / NEAR, 2)
         sides = self._facing * np.array([-1, 1])
         beyond = 0.33 * self._height  # a swinging leg's reach
@@ -72,7 +72,7 @@ class Walker:
         self.travelled = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Walk on."""
+        """Move the walker."""
         self.travelled += self._speed * seconds
 
     def draw(self) -> Item:
@@ -80,9 +80,9 @@ class Walker:
         lateral, depth = self._start + self.travelled * self._direction
         foot = self._camera.project(lateral, depth)
         scale = self._camera.scale(depth)
-        # Everybody's gait starts somewhere else, or a crowd would march.
+        # Gaits start at different phases, or the crowd would march in step.
         turns = self.travelled / self._stride + _GOLDEN_RATIO * self._identity
         sprite = draw_figure(
-            self.look, foot, self._height * scale, 2 * math.pi * turns, self._facing
+            self.person, foot, self._height * scale, 2 * math.pi * turns, self._facing
         )
         return Item(sprite, depth, foot, 0.5 * scale, self._identity)

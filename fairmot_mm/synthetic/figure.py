@@ -8,7 +8,7 @@ import numpy as np
 from .camera import Point
 from .canvas import Canvas, trapezoid
 from .colour import shade
-from .look import Look
+from .person import Person
 from .sprite import Sprite
 
 _BANDS = [(start, start + 0.15) for start in np.arange(0.1, 1.0, 0.3)]
@@ -22,12 +22,12 @@ _PATTERNS = {
 
 
 def draw_figure(
-    look: Look, foot: Point, height: float, phase: float | None, facing: int
+    person: Person, foot: Point, height: float, phase: float | None, facing: int
 ) -> Sprite:
     """Draw a person seen from the side.
 
     Args:
-        look: Body and clothes.
+        person: Body and clothes.
         foot: Image point between the feet.
         height: Body height in pixels.
         phase: Of the gait, in radians; a cycle is two steps. None stands.
@@ -39,19 +39,19 @@ def draw_figure(
     # The hip sinks as the legs spread, so that the lower foot stays on the ground.
     hip = 0.035 - min(near[-1][1], far[-1][1])
 
-    _draw_arm(canvas, look, hip, 0.8 * swing, dim=0.7)
+    _draw_arm(canvas, person, hip, 0.8 * swing, dim=0.7)
     for leg, dim in ((far, 0.7), (near, 1.0)):
-        _draw_leg(canvas, look, [(across, up + hip) for across, up in leg], dim)
-    _draw_torso(canvas, look, hip, swing)
-    _draw_head(canvas, look, hip + 0.41)
-    _draw_arm(canvas, look, hip, -0.8 * swing, dim=0.88)
+        _draw_leg(canvas, person, [(across, up + hip) for across, up in leg], dim)
+    _draw_torso(canvas, person, hip, swing)
+    _draw_head(canvas, person, hip + 0.41)
+    _draw_arm(canvas, person, hip, -0.8 * swing, dim=0.88)
     return canvas.sprite()
 
 
 def _leg(swing: float, bend: float) -> list[Point]:
     """Hip, knee and ankle, the hip at height 0."""
-    # Short steps: a tracker's motion model holds the shape of a box to be steady, and
-    # people in street scenes are annotated so that it is.
+    # Short steps, as motion models assume that the shape of a box changes little, which
+    # holds for annotated people in street scenes.
     thigh = 0.24 * swing
     # The knee bends while the leg comes forward.
     return _limb(
@@ -72,46 +72,50 @@ def _limb(
     return joints
 
 
-def _draw_leg(canvas: Canvas, look: Look, joints: Sequence[Point], dim: float) -> None:
+def _draw_leg(
+    canvas: Canvas, person: Person, joints: Sequence[Point], dim: float
+) -> None:
     hip, knee, ankle = joints
-    trousers = shade(look.bottom, dim)
-    canvas.line(joints, 0.06, shade(look.skin, dim))
+    trousers = shade(person.bottom, dim)
+    canvas.line(joints, 0.06, shade(person.skin, dim))
     canvas.line([hip, knee], 0.09, trousers)
-    if look.cut in ("trousers", "coat"):
+    if person.cut in ("trousers", "coat"):
         canvas.line([knee, ankle], 0.072, trousers)
     across, sole = ankle[0], ankle[1] - 0.008
-    canvas.line([(across - 0.01, sole), (across + 0.075, sole)], 0.05, look.shoes)
+    canvas.line([(across - 0.01, sole), (across + 0.075, sole)], 0.05, person.shoes)
 
 
-def _draw_arm(canvas: Canvas, look: Look, hip: float, swing: float, dim: float) -> None:
+def _draw_arm(
+    canvas: Canvas, person: Person, hip: float, swing: float, dim: float
+) -> None:
     shoulder = 0.0, hip + 0.29
     angles = 0.3 * swing, 0.3 * swing + 0.25
     arm = _limb(shoulder, angles, (0.16, 0.15))
-    sleeve = _limb(shoulder, angles, (0.16, 0.12)) if look.long_sleeves else arm[:2]
-    canvas.line(arm, 0.045, shade(look.skin, dim))
-    canvas.line(sleeve, 0.058, shade(look.top, dim))
-    if look.luggage == "handbag" and dim > 0.8:
+    sleeve = _limb(shoulder, angles, (0.16, 0.12)) if person.long_sleeves else arm[:2]
+    canvas.line(arm, 0.045, shade(person.skin, dim))
+    canvas.line(sleeve, 0.058, shade(person.top, dim))
+    if person.luggage == "handbag" and dim > 0.8:
         bag = np.add(trapezoid((0.06, -0.02), (0.075, -0.13)), arm[-1])
-        canvas.polygon(bag, look.accent, rounding=0.02)
+        canvas.polygon(bag, person.accent, rounding=0.02)
 
 
-def _draw_torso(canvas: Canvas, look: Look, hip: float, swing: float) -> None:
-    shoulder, waist = look.half_shoulder, 0.85 * look.half_shoulder
-    if look.luggage == "backpack":
+def _draw_torso(canvas: Canvas, person: Person, hip: float, swing: float) -> None:
+    shoulder, waist = person.half_shoulder, 0.85 * person.half_shoulder
+    if person.luggage == "backpack":
         back, top, bottom = -shoulder - 0.05, hip + 0.27, hip + 0.06
         pack = [(back, top), (0, top), (0, bottom), (back, bottom)]
-        canvas.polygon(pack, look.accent, rounding=0.05)
+        canvas.polygon(pack, person.accent, rounding=0.05)
     flare = 0.05 + 0.04 * abs(swing)
-    if look.cut == "skirt":
+    if person.cut == "skirt":
         skirt = trapezoid((waist, hip), (waist + flare, hip - 0.2))
-        canvas.polygon(skirt, look.bottom, rounding=0.02)
-    elif look.cut == "coat":
+        canvas.polygon(skirt, person.bottom, rounding=0.02)
+    elif person.cut == "coat":
         tails = trapezoid((waist, hip), (waist + 0.5 * flare, hip - 0.16))
-        canvas.polygon(tails, look.top, rounding=0.03)
+        canvas.polygon(tails, person.top, rounding=0.03)
     torso = trapezoid((shoulder, hip + 0.3), (waist, hip))
-    canvas.polygon(torso, look.top, rounding=0.03)
-    for across, down in _PATTERNS[look.pattern]:
-        canvas.polygon(_part_of(torso, across, down), look.accent)
+    canvas.polygon(torso, person.top, rounding=0.03)
+    for across, down in _PATTERNS[person.pattern]:
+        canvas.polygon(_part_of(torso, across, down), person.accent)
 
 
 def _part_of(quad: Sequence[Point], across: Point, down: Point) -> np.ndarray:
@@ -125,13 +129,13 @@ def _part_of(quad: Sequence[Point], across: Point, down: Point) -> np.ndarray:
     return upper + v * (lower - upper)
 
 
-def _draw_head(canvas: Canvas, look: Look, up: float) -> None:
-    canvas.line([(0.0, up - 0.1), (0.005, up)], 0.055, shade(look.skin, 0.85))
-    if look.long_hair:
-        canvas.line([(-0.035, up + 0.02), (-0.05, up - 0.1)], 0.06, look.hair)
-    canvas.ellipse((-0.008, up + 0.012), (0.063, 0.073), look.hair)
-    canvas.ellipse((0.014, up - 0.006), (0.05, 0.064), look.skin)
-    if look.headwear != "none":
-        canvas.ellipse((0.0, up + 0.03), (0.068, 0.065), look.accent, arc=(0, 180))
-        back = -0.12 if look.headwear == "brim" else 0.0
-        canvas.line([(back, up + 0.032), (0.11, up + 0.032)], 0.018, look.accent)
+def _draw_head(canvas: Canvas, person: Person, up: float) -> None:
+    canvas.line([(0.0, up - 0.1), (0.005, up)], 0.055, shade(person.skin, 0.85))
+    if person.long_hair:
+        canvas.line([(-0.035, up + 0.02), (-0.05, up - 0.1)], 0.06, person.hair)
+    canvas.ellipse((-0.008, up + 0.012), (0.063, 0.073), person.hair)
+    canvas.ellipse((0.014, up - 0.006), (0.05, 0.064), person.skin)
+    if person.headwear != "none":
+        canvas.ellipse((0.0, up + 0.03), (0.068, 0.065), person.accent, arc=(0, 180))
+        back = -0.12 if person.headwear == "brim" else 0.0
+        canvas.line([(back, up + 0.032), (0.11, up + 0.032)], 0.018, person.accent)

@@ -6,15 +6,15 @@ import numpy as np
 
 from .camera import Camera
 from .crowd import Crowd
-from .furniture import place_furniture
 from .sprite import Item
 from .street import paint_street
+from .street_furniture import place_street_furniture
 
 _NOISE_SPARE = 64  # pixels by which the noise exceeds the image, to shift it in
 
 
 class Scene:
-    """A street with its people, seen by a static camera."""
+    """A street with people, seen by a static camera."""
 
     def __init__(
         self,
@@ -24,16 +24,16 @@ class Scene:
         street_seed: int | None = None,
     ) -> None:
         camera = Camera(*size)
-        # Generators of their own: more people must not change the houses.
+        # Separate generators, so that more people do not change the houses.
         street, people, light, self._noise_rng = np.random.default_rng(seed).spawn(4)
         if street_seed is not None:
             street = np.random.default_rng(street_seed)
         identities = itertools.count(1)
         self._background = paint_street(camera, street)
-        self._furniture = list(place_furniture(camera, street, identities))
+        self._furniture = list(place_street_furniture(camera, street, identities))
         self.crowd = Crowd(camera, people, num_people, identities)
         self._light = _sample_light(camera, light)
-        # Drawing fresh noise for every frame would take longer than everything else.
+        # Fresh noise for every frame would take longer than everything else.
         shape = camera.height + _NOISE_SPARE, camera.width + _NOISE_SPARE, 3
         strength = light.uniform(1.5, 4.0)
         self._noise = strength * self._noise_rng.standard_normal(shape, np.float32)
@@ -43,7 +43,7 @@ class Scene:
         self.crowd.advance(seconds)
 
     def render(self) -> tuple[np.ndarray, list[tuple[Item, float]]]:
-        """Take a picture of this moment.
+        """Render this moment.
 
         Returns:
             The (H, W, 3) uint8 BGR image, and every item with an identity together

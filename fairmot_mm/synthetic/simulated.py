@@ -1,7 +1,7 @@
-"""Detections of people who are not there: each scene is hard on a tracker in one way.
+"""Simulated detections: each scene is difficult for a tracker in one way.
 
-Boxes, scores and embeddings as a detector might give them, with the truth beside them,
-so that an option of a tracker can be measured without a network.
+Boxes, scores and embeddings as a detector might give them, with the ground truth, so
+that options of a tracker can be measured without a network.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fairmot_mm.formats.boxes import xyxy_to_xywh
+
 WIDTH, HEIGHT = 640, 360
 EMBEDDING = 32
 
 
 @dataclass(frozen=True)
 class SimulatedFrame:
-    """What a detector gives, best first.
+    """Detections of a frame, best first.
 
     Attributes:
         bboxes: (M, 4) xyxy in pixels.
@@ -39,7 +41,7 @@ class SimulatedSequence:
 
     Attributes:
         truth: (N, 6) frame (from 1), identity (from 1), x, y, w, h.
-        frames: What is detected, frame by frame.
+        frames: The detections.
     """
 
     truth: np.ndarray
@@ -47,7 +49,7 @@ class SimulatedSequence:
 
 
 class _People:
-    """People who walk to and fro, each along a line of its own."""
+    """People who walk to and fro, each along their own line."""
 
     def __init__(self, count: int, num_frames: int, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -62,8 +64,7 @@ class _People:
         time = np.arange(num_frames)[:, None, None]
         # (frames, people, 2)
         self.centres = middle + reach * np.sin(phase + pace * time)
-        looks = rng.normal(size=(count, EMBEDDING))
-        self.looks = looks / np.linalg.norm(looks, axis=1, keepdims=True)
+        self.means = _unit(rng.normal(size=(count, EMBEDDING)))
 
     def boxes(self, frame: int, shift: np.ndarray | float = 0.0) -> np.ndarray:
         """Boxes (count, 4) xyxy of a frame, moved by a shift of the camera."""
@@ -73,30 +74,26 @@ class _People:
 
     def embeddings(self, noise: float) -> np.ndarray:
         """Embeddings (count, D) of one frame."""
-        seen = self.looks + noise * self.rng.normal(size=self.looks.shape)
-        return seen / np.linalg.norm(seen, axis=1, keepdims=True)
+        return _unit(self.means + noise * self.rng.normal(size=self.means.shape))
 
     def spells(self, length: int, every: int) -> np.ndarray:
-        """Mask (frames, count): for ``length`` frames in ``every`` it is true."""
+        """Mask (frames, count), true for ``length`` frames in ``every``."""
         start = self.rng.integers(0, every, self.count)
-        # Nobody is hidden from the start.
+        # False for everybody at the start.
         time = np.maximum(np.arange(self.num_frames)[:, None] + start, every)
         return (time - every) % every >= every - length
 
 
 def _truth(boxes: list[np.ndarray]) -> np.ndarray:
     rows = [
-        np.column_stack(
-            (
-                np.full(len(b), frame),
-                np.arange(1, len(b) + 1),
-                b[:, :2],
-                b[:, 2:] - b[:, :2],
-            )
-        )
+        (np.full(len(b), frame), np.arange(1, len(b) + 1), xyxy_to_xywh(b))
         for frame, b in enumerate(boxes, 1)
     ]
-    return np.concatenate(rows)
+    return np.concatenate([np.column_stack(row) for row in rows])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _frame(
@@ -112,29 +109,28 @@ def _frame(
 
 
 def low_scores(seed: int, num_frames: int = 90, count: int = 12) -> SimulatedSequence:
-    """People whom the detector doubts for spells, amid doubtful boxes of nobody."""
+    """People with low scores for a while, among low-score false positives."""
     rng = np.random.default_rng(seed)
     people = _People(count, num_frames, rng)
-    doubted = people.spells(length=15, every=40)
+    low = people.spells(length=15, every=40)
     boxes = [people.boxes(i) for i in range(num_frames)]
     frames = []
     for i, truth in enumerate(boxes):
-        sure = rng.uniform(0.6, 0.9, count)
-        scores = np.where(doubted[i], rng.uniform(0.15, 0.35, count), sure)
-        nobody = rng.uniform((0, 0), (WIDTH - 40, HEIGHT - 80), (3, 2))
+        high = rng.uniform(0.6, 0.9, count)
+        scores = np.where(low[i], rng.uniform(0.15, 0.35, count), high)
+        false = rng.uniform((0, 0), (WIDTH - 40, HEIGHT - 80), (3, 2))
         found = np.concatenate(
             (
                 truth + rng.normal(0, 1, truth.shape),
-                np.concatenate((nobody, nobody + np.array((30, 70))), axis=1),
+                np.concatenate((false, false + np.array((30, 70))), axis=1),
             )
         )
-        looks = rng.normal(size=(3, EMBEDDING))
-        looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+        embeddings = _unit(rng.normal(size=(3, EMBEDDING)))
         frames.append(
             _frame(
                 found,
                 np.concatenate((scores, rng.uniform(0.12, 0.35, 3))),
-                np.concatenate((people.embeddings(0.05), looks)),
+                np.concatenate((people.embeddings(0.05), embeddings)),
             )
         )
     return SimulatedSequence(_truth(boxes), frames)
@@ -143,7 +139,7 @@ def low_scores(seed: int, num_frames: int = 90, count: int = 12) -> SimulatedSeq
 def moving_camera(
     seed: int, num_frames: int = 60, count: int = 12
 ) -> SimulatedSequence:
-    """A camera that shakes, with images, and people who look much alike."""
+    """A shaking camera, with images, and people who look much alike."""
     rng = np.random.default_rng(seed)
     people = _People(count, num_frames, rng)
     margin = 60
@@ -177,7 +173,7 @@ def moving_camera(
 def long_occlusions(
     seed: int, num_frames: int = 90, count: int = 12
 ) -> SimulatedSequence:
-    """People of whom nothing is detected for spells; the truth knows where they are."""
+    """People who are not detected for a while but stay in the ground truth."""
     rng = np.random.default_rng(seed)
     people = _People(count, num_frames, rng)
     hidden = people.spells(length=15, every=45)
@@ -185,9 +181,9 @@ def long_occlusions(
     frames = []
     for i, truth in enumerate(boxes):
         seen = ~hidden[i]
-        scores, looks = rng.uniform(0.6, 0.9, count), people.embeddings(0.05)
+        scores, embeddings = rng.uniform(0.6, 0.9, count), people.embeddings(0.05)
         found = truth + rng.normal(0, 1, truth.shape)
-        frames.append(_frame(found[seen], scores[seen], looks[seen]))
+        frames.append(_frame(found[seen], scores[seen], embeddings[seen]))
     return SimulatedSequence(_truth(boxes), frames)
 
 

@@ -35,7 +35,7 @@ class Sprite:
         image[inside] += self.colour[own]
 
     def cover(self, free: np.ndarray) -> float:
-        """Take the sprite's pixels out of ``free``, what nearer objects left over.
+        """Remove the sprite's pixels from those that nearer objects leave free.
 
         Args:
             free: (H, W) float32, 1 where nothing nearer stands; changed in place.
@@ -63,7 +63,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Item:
-    """A thing standing on the ground in one frame; annotated if it has an identity."""
+    """An object on the ground in one frame; annotated if it has an identity."""
 
     sprite: Sprite
     depth: float

@@ -21,7 +21,7 @@ def paint_street(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     verge = round(fine.project(0, FAR + 2.0)[1])
     image[kerb:verge] = hsv(rng.uniform(0.2, 0.33), 0.35, rng.uniform(0.35, 0.55))
     image = image.astype(np.float32)
-    # Walls and lawns are never of one colour.
+    # Walls and lawns are never a single colour.
     grain = rng.normal(0, 4, image.shape[:2]).astype(np.float32)
     image += cv2.GaussianBlur(grain, (0, 0), 1.5)[..., None] * 3
     size = camera.width, camera.height
@@ -41,8 +41,8 @@ def _paint_paving(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     slab_tone = tone[course.astype(int) % 64, np.floor(along).astype(int) % 64]
     joint = (np.mod(along, 1) < 0.05) | (np.mod(depth / slab, 1) < 0.05)
     size = camera.width, camera.height
-    stains = rng.normal(0, 0.03, (9, 16))
-    stains = cv2.resize(stains, size, interpolation=cv2.INTER_CUBIC)
+    spots = rng.normal(0, 0.03, (9, 16))
+    stains = cv2.resize(spots, size, interpolation=cv2.INTER_CUBIC)
     factor = 1 + rng.uniform(0.02, 0.06) * slab_tone + stains
     factor *= np.where(joint, 0.86, 1)
     stone = hsv(rng.random(), rng.uniform(0.02, 0.16), rng.uniform(0.5, 0.78))

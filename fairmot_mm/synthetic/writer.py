@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
+
 from .scene import Scene
 from .sprite import PEDESTRIAN, Item
 
-MIN_VISIBILITY = 0.3  # nobody can learn from, or find, what shows less
-MIN_SIDE = 64  # pixels; in smaller images the people are specks
+MIN_VISIBILITY = 0.3  # less than this can be neither learnt nor detected
+MIN_SIDE = 64  # pixels; people in smaller images are too small
 
 
 def make_dataset(
@@ -28,23 +30,23 @@ def make_dataset(
     overwrite: bool = False,
     progress: Callable[[], object] | None = None,
 ) -> list[Path]:
-    """Make a training and a test split in MOTChallenge's layout.
+    """Render a training and a test split in MOTChallenge's layout.
 
     Training sequences are ``root/train/SYN-01``, ``SYN-02``, ...; test sequences
-    count on from ``root/test/SYN-11`` (or from after the last training sequence if
-    there are more than ten). No person appears in two sequences. What a sequence
-    shows depends on ``seed`` and its number only, not on how many others there are.
+    start at ``root/test/SYN-11`` (or after the last training sequence if there are
+    more than ten). No person appears in two sequences. What a sequence shows depends
+    on ``seed`` and its number only, not on how many others there are.
 
     Args:
-        root: Folder to write into, made if missing.
+        root: Folder to write into; it is created.
         train_sequences: Number of training sequences.
         test_sequences: Number of test sequences.
         num_frames: Frames per sequence.
         num_people: Number of people in or just entering the view at any time.
         size: Width and height of the images in pixels.
         seed: Same seed, same bytes.
-        street_seed: All sequences show the street of this seed, as one fixed camera
-            would; each has a street of its own if None.
+        street_seed: Seed of the street that all sequences show; each has its own
+            street if None.
         overwrite: Replace the ``SYN-*`` sequences in a folder that is not empty.
             Other files there are left alone.
         progress: Called after every frame written.
@@ -77,8 +79,8 @@ def make_dataset(
     folders = []
     for split, number in numbers:
         name = f"SYN-{number:02d}"
-        # The split is part of the seed: however many sequences a call makes, nobody of
-        # a test sequence walks through a training one.
+        # The split is part of the seed, so that a test sequence never repeats a
+        # training one, however many sequences a call makes.
         entropy = (seed, number, int(split == "test"))
         child = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
         make_sequence(
@@ -107,18 +109,17 @@ def make_sequence(
     street_seed: int | None = None,
     progress: Callable[[], object] | None = None,
 ) -> None:
-    """Make one sequence: ``root/name`` with ``img1``, ``gt`` and ``seqinfo.ini``.
+    """Render one sequence: ``root/name`` with ``img1``, ``gt`` and ``seqinfo.ini``.
 
     ``gt/gt.txt`` has MOT17's nine columns: frame and identity (from 1), left, top,
-    width, height (pixels; of the full body, so that a box may leave the image), mark,
-    class and visibility, the share of the figure's pixels that the image shows.
-    People are class 1 with mark 1. About every other sequence holds a shop-window
-    mannequin, class 7 with mark 0, which evaluation neither demands nor punishes.
-    Frames in which less than ``MIN_VISIBILITY`` of somebody shows have no line for
-    them; the identity goes on afterwards.
+    width, height (pixels; of the full body, so boxes may reach outside the image),
+    mark, class and visibility, the share of the figure's pixels that the image shows.
+    People are class 1 with mark 1. About every other sequence has a shop-window
+    mannequin, class 7 with mark 0, which the evaluation ignores. Where less than
+    ``MIN_VISIBILITY`` of a person shows, there is no line; the identity is kept.
 
     Args:
-        root: Folder of the split, made if missing.
+        root: Folder of the split; it is created.
         name: Name of the sequence.
         num_frames: Number of frames.
         num_people: Number of people in or just entering the view at any time.
@@ -159,10 +160,7 @@ def make_sequence(
 
     rows.sort()  # one identity after the other, as in MOT17
     (folder / "gt" / "gt.txt").write_text("".join(line for *_, line in rows))
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={frame_rate}\n"
-        f"seqLength={num_frames}\nimWidth={size[0]}\nimHeight={size[1]}\nimExt=.jpg\n"
-    )
+    write_sequence_info(MOTSequence(folder, name, num_frames, frame_rate, *size))
 
 
 def _ground_truth_line(frame: int, item: Item, visibility: float) -> str:

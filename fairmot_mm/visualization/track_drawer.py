@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence, Sized
-from itertools import pairwise
+from itertools import compress, pairwise
 
 import cv2
 import numpy as np
 
 from fairmot_mm.structures.arrays import ArrayLike, to_numpy
 
-from .colours import BLACK, WHITE, Colour, identity_colour
+from .primitives import BLACK, WHITE, Colour, identity_colour, whole_pixels
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -56,7 +56,8 @@ class TrackDrawer:
 
         Args:
             frame: (H, W, 3) uint8 BGR image; not changed.
-            bboxes: (N, 4) xyxy in pixels; may reach outside the image.
+            bboxes: (N, 4) xyxy in pixels; may reach outside the image. Those with NaN
+                or infinity are not drawn.
             instances_id: (N,) integer identities.
             scores: (N,) confidences, written after the identities if given.
             labels: (N,) indices into ``class_names``.
@@ -73,7 +74,7 @@ class TrackDrawer:
             raise ValueError(
                 f"frame must be (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
-        boxes = np.rint(to_numpy(bboxes)).astype(int).reshape(-1, 4)
+        boxes = to_numpy(bboxes).reshape(-1, 4)
         identities = [int(identity) for identity in to_numpy(instances_id)]
         captions = [str(identity) for identity in identities]
         _check_length("instances_id", identities, len(boxes))
@@ -87,6 +88,10 @@ class TrackDrawer:
             _check_length("scores", scores, len(boxes))
             captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
 
+        drawn = np.isfinite(boxes).all(axis=1)
+        boxes = whole_pixels(boxes[drawn])
+        identities = list(compress(identities, drawn))
+        captions = list(compress(captions, drawn))
         self._frame_number += 1
         self._update_trails(boxes, identities)
         image = frame.copy()

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.models.dense_heads.center_targets import center_targets
 
-from .colours import GREY, RED, WHITE, Colour, identity_colour
+from .primitives import GREY, RED, WHITE, Colour, identity_colour, whole_pixels
 
 
 def draw_training_sample(
@@ -88,7 +88,7 @@ def _boxes(instances: InstanceData) -> np.ndarray:
 def _rectangle(
     image: np.ndarray, box: np.ndarray, colour: Colour, text: str = ""
 ) -> None:
-    x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
+    x1, y1, x2, y2 = whole_pixels(box).tolist()
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
     if text:
         at = max(x1, 0), max(y1 - 2, 10)

@@ -134,6 +134,33 @@ def test_model_of_a_config_alone(config_file):
     assert result.bboxes.shape == (len(result), 4)
 
 
+@pytest.mark.parametrize(
+    ("capability", "asked", "given"),
+    [
+        ((7, 5), torch.bfloat16, torch.float16),
+        ((7, 5), torch.float32, torch.float32),
+        ((8, 0), torch.bfloat16, torch.bfloat16),
+    ],
+)
+def test_half_precision_is_what_the_gpu_has(
+    config_file, monkeypatch, capability, asked, given
+):
+    class Model:
+        def to(self, device):
+            return self
+
+        def eval(self):
+            return self
+
+        def optimize_for_inference(self, dtype):
+            self.dtype = dtype
+
+    monkeypatch.setattr(MODELS, "build", lambda _: Model())
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: capability)
+    assert init_model(config_file, device="cuda:0", dtype=asked).dtype == given
+    assert init_model(config_file, device="cpu", dtype=asked).dtype == asked
+
+
 def test_missing_files_are_named(tmp_path, config_file):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.py"):
         init_model(tmp_path / "nowhere.py", device="cpu")
@@ -181,14 +208,26 @@ def test_frame_zero_starts_a_new_video(model, frames, expected):
     assert len(expected[1]) < len(tracks)
 
 
+def test_streams_by_turns_are_refused(model, frames):
+    """One model cannot tell them apart: their people would be mixed."""
+    run(model, frames[:2])
+    run(model, frames[:1])
+    with pytest.raises(ValueError, match=r"frame_id 2 does not .* next frame is 1"):
+        run(model, frames[2:], start=2)
+    assert len(run(model, frames[1:], start=1)) == 2
+    with pytest.raises(ValueError, match=r"frame_id 2 does not .* next frame is 3"):
+        run(model, frames[:1], start=2)
+
+
 def test_frame_rate_counts_when_a_video_starts(model, frames):
     retain = model.tracker.num_frames_retain
     run(model, frames[:1], frame_rate=60)
     assert model.tracker.max_frames_lost == 2 * retain
     run(model, frames[1:2], start=1, frame_rate=15)
     assert model.tracker.max_frames_lost == 2 * retain
-    run(model, frames[:1])
-    assert model.tracker.max_frames_lost == retain
+    for rate in (30, 1000, 90000, float("nan"), float("inf"), 0, -1, None):
+        run(model, frames[:1], frame_rate=rate)
+        assert model.tracker.max_frames_lost == retain
 
 
 def test_unreadable_frame_is_named(model, tmp_path):

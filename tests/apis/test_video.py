@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -6,6 +8,7 @@ import pytest
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
 from fairmot_mm.formats.mot_results import read_results
+from fairmot_mm.models import JDETracker
 
 CONFIG = """\
 _base_ = {base!r}
@@ -35,6 +38,19 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images(synthetic):
     return sorted((synthetic / "SYN-00/img1").glob("*.jpg"))
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Rates at which the tracker starts videos."""
+    rates, reset = [], JDETracker.reset
+
+    def record(tracker, frame_rate):
+        rates.append(frame_rate)
+        reset(tracker, frame_rate)
+
+    monkeypatch.setattr(JDETracker, "reset", record)
+    return rates
 
 
 def test_a_folder_is_tracked_as_frame_by_frame(model, images, tmp_path):
@@ -80,41 +96,116 @@ def test_a_folder_is_tracked_in_the_order_of_its_numbers(model, images, tmp_path
         track_video(model, several, tmp_path / "t.txt")
 
 
-def test_a_video_file_is_read_to_its_end(model, images, tmp_path):
+def test_a_video_file_is_read_to_its_end(model, images, tmp_path, rates):
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 15, (192, 128))
     for image in images[:3]:
         writer.write(cv2.imread(str(image)))
     writer.release()
     assert track_video(model, path, tmp_path / "tracks.txt") == 3
-    assert model.tracker.max_frames_lost == 15
+    assert rates == [15]
+    track_video(model, path, tmp_path / "tracks.txt", frame_rate=7.5)
+    assert rates == [15, 7.5]
+    with pytest.raises(ValueError, match=r"frame rate 1000, expected 0\.01 to 480"):
+        track_video(model, path, tmp_path / "tracks.txt", frame_rate=1000)
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
-def test_a_camera_that_does_not_know_its_frame_rate(
-    model, images, tmp_path, monkeypatch, rate
+class Camera:
+    """A capture of some frames; ``stall`` keeps it from giving another one."""
+
+    def __init__(self, frames, rate=30.0):
+        self.frames, self.rate = list(frames), rate
+        self.stall = threading.Event()
+        self.stall.set()
+        self.released = False
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def get(self, key):
+        return self.rate if key == cv2.CAP_PROP_FPS else -1
+
+    def read(self):
+        if not self.frames:
+            self.stall.wait()
+            return False, None
+        return True, self.frames.pop(0)
+
+    def release(self):
+        self.released = True
+
+
+@pytest.fixture
+def camera(images, monkeypatch):
+    """Camera 0, of four frames."""
+    camera = Camera(cv2.imread(str(path)) for path in images[:4])
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(
+        "cv2.VideoCapture", lambda source: camera if source == 0 else capture(source)
+    )
+    return camera
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1000, 90000])
+def test_a_camera_with_an_impossible_frame_rate(model, camera, rates, tmp_path, rate):
+    camera.rate = rate
+    assert track_video(model, 0, tmp_path / "tracks.txt", tmp_path / "t.mp4") == 4
+    assert rates == [30]
+    assert cv2.VideoCapture(str(tmp_path / "t.mp4")).get(cv2.CAP_PROP_FPS) == 30
+
+
+def test_a_stalled_camera_does_not_hold_up_the_end(model, camera, tmp_path):
+    camera.stall.clear()
+    stop = threading.Event()
+
+    def on_frame(number, _):
+        if number == 3:
+            stop.set()
+
+    out, drawing = tmp_path / "tracks.txt", tmp_path / "t.mp4"
+    start = time.monotonic()
+    assert track_video(model, 0, out, drawing, on_frame, stop=stop) == 4
+    assert time.monotonic() - start < 4  # of which tracking takes the most
+    assert set(read_results(out)[:, 0]) == {1, 2, 3, 4}
+    assert cv2.VideoCapture(str(drawing)).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    assert not camera.released  # its read goes on
+    camera.stall.set()
+    wait_for(lambda: camera.released)
+
+
+@pytest.mark.parametrize("fails", ["results", "network"])
+def test_a_capture_is_closed_while_somebody_holds_the_error(
+    model, camera, tmp_path, fails
 ):
-    class Camera:
-        frames = [cv2.imread(str(path)) for path in images[:2]]  # noqa: RUF012
+    def on_frame(number, _):
+        raise RuntimeError("network")
 
-        def __init__(self, source):
-            self.left = list(self.frames)
+    out = tmp_path if fails == "results" else tmp_path / "tracks.txt"
+    with pytest.raises((OSError, RuntimeError)) as held:
+        track_video(model, 0, out, on_frame=on_frame)
+    wait_for(lambda: camera.released)
+    assert held.value is not None
 
-        def isOpened(self):  # noqa: N802
-            return True
 
-        def get(self, _):
-            return rate
+def wait_for(condition):
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
 
-        def read(self):
-            return (True, self.left.pop(0)) if self.left else (False, None)
 
-        def release(self):
-            pass
+def test_streams_on_one_model_do_not_mix(model, images, tmp_path):
+    """One starts in the middle of the other."""
+    folder, other = images[0].parent, tmp_path / "inner.txt"
 
-    monkeypatch.setattr("cv2.VideoCapture", Camera)
-    assert track_video(model, 0, tmp_path / "tracks.txt", tmp_path / "t.mp4") == 2
-    assert model.tracker.max_frames_lost == 30
+    def on_frame(number, _):
+        if number == 2:
+            track_video(model, folder, other)
+
+    track_video(model, folder, tmp_path / "outer.txt", on_frame=on_frame)
+    track_video(model, folder, tmp_path / "alone.txt")
+    alone = (tmp_path / "alone.txt").read_text()
+    assert (tmp_path / "outer.txt").read_text() == other.read_text() == alone != ""
 
 
 def test_several_classes_are_told_apart(images, tmp_path):

@@ -1,10 +1,11 @@
-"""What check_dataset.py finds, fault by fault."""
+"""What check_dataset.py finds, kind by kind."""
 
 import cv2
 import numpy as np
 import pytest
 
 from fairmot_mm.datasets.checking import check_datasets
+from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 
 ROWS = [f"{f},{i},{10 * i},5,8,20,1,1,1" for f in range(1, 6) for i in (1, 2, 3)]
 
@@ -20,16 +21,13 @@ def sequence(tmp_path):
         image = rng.integers(0, 255, (48, 64, 3), np.uint8)
         cv2.imwrite(str(root / f"img1/{frame:06d}.jpg"), image)
     (root / "gt/gt.txt").write_text("\n".join(ROWS) + "\n")
-    (root / "seqinfo.ini").write_text(
-        "[Sequence]\nname=SEQ\nimDir=img1\nframeRate=25\nseqLength=5\n"
-        "imWidth=64\nimHeight=48\nimExt=.jpg\n"
-    )
+    write_sequence_info(MOTSequence(root, "SEQ", 5, 25, 64, 48))
     return root
 
 
-def faults_of(root) -> list[str]:
+def errors_of(root) -> list[str]:
     found, _ = check_datasets(dict(type="MOTFrameDataset", data_root=str(root)))
-    return [f"{fault.kind}: {fault}".replace(str(root), "SEQ") for fault in found]
+    return [f"{error.kind}: {error}".replace(str(root), "SEQ") for error in found]
 
 
 def rewrite(root, row: int, line: str | None) -> None:
@@ -72,12 +70,12 @@ def test_nothing_wrong(sequence):
         (5, "2,2,20,5,8,20,1,99,1", "unknown class: SEQ/gt/gt.txt:5: unknown class 99"),
     ],
 )
-def test_faults_of_lines(sequence, row, line, expected):
+def test_errors_in_lines(sequence, row, line, expected):
     rewrite(sequence, row, line)
-    found = faults_of(sequence)
-    assert any(fault.startswith(expected) for fault in found), found
+    found = errors_of(sequence)
+    assert any(error.startswith(expected) for error in found), found
     # A row that is dropped leaves a gap behind, and nothing else.
-    assert all(fault.startswith((expected, "gap")) for fault in found), found
+    assert all(error.startswith((expected, "gap")) for error in found), found
 
 
 def test_boxes_given_in_shares_are_named_in_pixels(sequence):
@@ -92,17 +90,17 @@ def test_boxes_given_in_shares_are_named_in_pixels(sequence):
         dict(type="JDEFrameDataset", data_root=str(sequence), ann_file="list.train")
     )
     text = "box (72, 0, 88, 24) is outside the image of 64 x 48 pixels"
-    assert [(fault.line, fault.text) for fault in found] == [(1, text)]
+    assert [(error.line, error.text) for error in found] == [(1, text)]
 
 
-def test_faults_of_images(sequence):
+def test_errors_in_images(sequence):
     images = sequence / "img1"
     content = (images / "000001.jpg").read_bytes()
     (images / "000001.jpg").write_bytes(content[: len(content) // 2])
     (images / "000002.jpg").unlink()
     cv2.imwrite(str(images / "000003.jpg"), np.zeros((40, 64, 3), np.uint8))
     (images / "000006.jpg").write_bytes(content)
-    found = faults_of(sequence)
+    found = errors_of(sequence)
     starts = (
         "broken image: SEQ/img1/000001.jpg: cannot be decoded",
         "missing image: SEQ/img1/000002.jpg: missing",
@@ -111,17 +109,17 @@ def test_faults_of_images(sequence):
         "size mismatch: SEQ/seqinfo.ini:5: seqLength is 5, but img1 has 1 images more",
     )
     for start in starts:
-        assert sum(fault.startswith(start) for fault in found) == 1, (start, found)
+        assert sum(error.startswith(start) for error in found) == 1, (start, found)
     assert len(found) == len(starts) + sum(f.startswith("gap") for f in found)
 
 
-def test_all_faults_are_listed_at_once(sequence):
+def test_all_errors_are_listed_at_once(sequence):
     rows = list(ROWS)
     rows[0] = "1,1,ten,5,8,20,1,1,1"
     rows[4] = "2,2,20,5,0,20,1,1,1"
     rows[14] = "5,3,30,5"
     (sequence / "gt/gt.txt").write_text("\n".join(rows))
-    kinds = [fault.split(":")[0] for fault in faults_of(sequence)]
+    kinds = [error.split(":")[0] for error in errors_of(sequence)]
     assert sorted(kinds) == [
         "degenerate box",
         "gap",
@@ -140,7 +138,7 @@ def test_sources_of_a_mixture_are_checked_one_by_one(sequence, tmp_path):
         dataset=dict(type="JointDataset", datasets=[mot, missing]),
     )
     found, sources = check_datasets(mixture)
-    assert [fault.kind for fault in found] == [
+    assert [error.kind for error in found] == [
         "degenerate box",
         "gap",
         "unreadable data set",

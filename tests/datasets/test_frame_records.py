@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from fairmot_mm.datasets import JDEFrameDataset
-from fairmot_mm.datasets.frame_records import Boxes, RecordsBuilder, StringTable
+from fairmot_mm.datasets.annotated_sequence import AnnotatedSequence, BoxTable
+from fairmot_mm.datasets.frame_records import StringTable, join_records
+from fairmot_mm.formats.annotation_errors import raise_error
 
 
 def test_strings_come_back():
@@ -19,20 +21,27 @@ def test_strings_come_back():
     assert [picked[i] for i in range(3)] == [strings[2], strings[2], strings[0]]
 
 
-def test_identities_of_parts_are_others_and_without_gaps():
-    builder = RecordsBuilder()
-    for ids in ([7, -1, 100, 7], [7, 3]):
-        boxes = Boxes(
-            counts=np.array([len(ids)]),
-            boxes=np.zeros((len(ids), 4)),
-            labels=np.zeros(len(ids)),
-            identities=np.array(ids),
-        )
-        builder.add(["image"], boxes, "file")
-    records = builder.finish()
+def records_of(ids: list[int], frames: list[int]):
+    boxes = BoxTable(
+        frames=np.array(frames),
+        corners=np.tile([0, 0, 1, 1], (len(ids), 1)),
+        classes=np.ones(len(ids)),
+        identities=np.array(ids),
+        lines=np.zeros(len(ids), int),
+    )
+    images = [f"{i}.jpg" for i in range(max(frames) + 1)]
+    sequence = AnnotatedSequence("file", images, boxes, {1: "person"}, raise_error)
+    return sequence.to_records(("person",), lambda reasons: np.ones(len(ids), bool))
+
+
+def test_identities_of_sequences_differ_and_have_no_gaps():
+    records = join_records(
+        [records_of([7, -1, 100, 7], [0, 0, 0, 1]), records_of([7, 3], [0, 0])]
+    )
     assert records.identities.tolist() == [0, -1, 1, 0, 3, 2]
     assert records.num_ids == 4
-    assert records.select([1]).identities.tolist() == [3, 2]
+    assert records.sequence_index.tolist() == [0, 0, 1]
+    assert records.select([2]).identities.tolist() == [3, 2]
 
 
 @pytest.fixture(scope="module")

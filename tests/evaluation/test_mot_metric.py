@@ -184,7 +184,9 @@ SHARES = ((NAMES[1:], NAMES[:1]), ((), NAMES))
 
 
 def _evaluate_in_process(rank: int, folder: str) -> None:
-    os.chdir(folder)
+    # Working directories of their own, as on different machines; the second's is one
+    # that not even root can write to.
+    os.chdir((folder, "/proc")[rank])
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
@@ -195,7 +197,7 @@ def _evaluate_in_process(rank: int, folder: str) -> None:
         for name in shares[rank]:
             process(metric, frames_of(Path(folder, name)))
         figures.append(metric.evaluate(size=3))
-    Path(f"figures{rank}.json").write_text(json.dumps(figures))
+    Path(folder, f"figures{rank}.json").write_text(json.dumps(figures))
     torch.distributed.destroy_process_group()
 
 
@@ -209,6 +211,16 @@ def test_processes_with_unequal_shares_agree_with_one(tmp_path, log):
     for rank in (0, 1):
         figures = json.loads((tmp_path / f"figures{rank}.json").read_text())
         assert figures == [alone, alone]
+
+
+def test_result_files_are_whole_or_not_there(tmp_path, full_disk):
+    root = make_sequence(tmp_path / "MOT17-90")
+    out = tmp_path / "out"
+    metric = MOTMetric(["trackeval"], outfile_prefix=str(out))
+    process(metric, frames_of(root))
+    with full_disk(100), pytest.raises(OSError, match=r"out/MOT17-90\.txt"):
+        metric.evaluate(size=1)
+    assert list(out.iterdir()) == []
 
 
 def test_gaps_are_filled_if_asked_for(tmp_path):

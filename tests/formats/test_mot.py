@@ -1,7 +1,6 @@
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fairmot_mm.formats.mot import (
@@ -10,8 +9,9 @@ from fairmot_mm.formats.mot import (
     find_sequences,
     read_gt,
     read_sequence,
+    split_range,
+    write_sequence_info,
 )
-from fairmot_mm.formats.mot_results import read_results, write_results
 
 INI = """[Sequence]
 name={name}
@@ -52,6 +52,12 @@ def test_ini_may_have_bom_crlf_spaces_and_gaps(tmp_path):
     )
     root = make_sequence(tmp_path / "walk", ini=ini)
     assert read_sequence(root) == MOTSequence(root, "walk", 5, 29.97, 640, 480)
+
+
+def test_sequence_info_survives_a_round_trip(tmp_path):
+    written = MOTSequence(tmp_path, "walk", 7, 29.97, 64, 48, "frames", ".png")
+    write_sequence_info(written)
+    assert read_sequence(tmp_path) == written
 
 
 def test_missing_ini_is_named(tmp_path):
@@ -226,56 +232,25 @@ def test_reading_gt_is_fast(tmp_path):
     assert time.process_time() - start < 0.6  # 0.1 s on an idle machine
 
 
-def test_results_survive_a_round_trip(tmp_path):
-    path = tmp_path / "new" / "folder" / "SEQ.txt"
-    rows = np.array(
-        [
-            [2, 1, 10.1239, -5, 30, 40, 0.9],
-            [1, 12, 10, 20, 30, 40, 0.55],
-            [1, 3, 10, 20, 30, 40.5, 1],
-        ]
-    )
-    write_results(path, rows)
-    assert path.read_text().splitlines() == [
-        "1,3,10.000,20.000,30.000,40.500,1.0000,-1,-1,-1",
-        "1,12,10.000,20.000,30.000,40.000,0.5500,-1,-1,-1",
-        "2,1,10.124,-5.000,30.000,40.000,0.9000,-1,-1,-1",
-    ]
-    np.testing.assert_allclose(read_results(path), rows[[2, 1, 0]], atol=5e-4)
-
-
-def test_no_results_are_results(tmp_path):
-    write_results(tmp_path / "SEQ.txt", np.empty((0, 7)))
-    assert (tmp_path / "SEQ.txt").read_text() == ""
-    assert read_results(tmp_path / "SEQ.txt").shape == (0, 7)
-
-
-def test_score_of_results_is_optional(tmp_path):
-    (tmp_path / "SEQ.txt").write_text("1,-4,1,2,3,4\n")
-    assert read_results(tmp_path / "SEQ.txt").tolist() == [[1, -4, 1, 2, 3, 4, 1]]
-
-
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("length", "half", "expected"),
     [
-        ("1,2,3,4,5", "5 columns, expected at least 6"),
-        ("1,2,3,4,x,6", "not numeric"),
-        ("1,2,3,4,nan,6", "NaN or infinity"),
-        ("0,2,3,4,5,6", "frame 0, expected 1 or more"),
-        ("-1,2,3,4,5,6", "frame -1, expected 1 or more"),
-        ("1,2.5,3,4,5,6", "id 2.5, expected a whole number"),
-        ("1,1,3,4,5,6", "id 1 is twice in frame 1"),
-        ("6,1,3,4,5,6", "frame 6, expected at most 5"),
+        (7, None, (1, 7)),
+        (7, "first", (1, 3)),
+        (7, "second", (4, 7)),
+        (8, "first", (1, 4)),
+        (8, "second", (5, 8)),
+        (1, None, (1, 1)),
+        (1, "second", (1, 1)),
     ],
 )
-def test_broken_result_line_is_named(tmp_path, line, message):
-    path = tmp_path / "SEQ.txt"
-    path.write_text(f"1,1,1,2,3,4\n{line}\n")
-    with pytest.raises(ValueError, match=message) as error:
-        read_results(path, length=5)
-    assert str(error.value).startswith(f"{path}:2: ")
+def test_split_range(length, half, expected):
+    assert split_range(MOTSequence("SEQ", "SEQ", length, 30, 8, 8), half) == expected
 
 
-def test_missing_results_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"SEQ\.txt: no such result file"):
-        read_results(tmp_path / "SEQ.txt")
+def test_impossible_halves():
+    short = MOTSequence("FOLDER", "SEQ", 1, 30, 8, 8)
+    with pytest.raises(ValueError, match=r"FOLDER: the first half .* of 1 is empty"):
+        split_range(short, "first")
+    with pytest.raises(ValueError, match="half='third': choose 'first', 'second' or"):
+        split_range(short, "third")

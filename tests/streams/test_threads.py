@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -28,6 +29,39 @@ def test_an_error_while_reading_ahead_is_raised_in_its_place():
         assert next(ahead) == 1
         with pytest.raises(OSError, match="broken"):
             next(ahead)
+
+
+def test_a_stalled_source_does_not_hold_up_leaving():
+    goes_on, closed = threading.Event(), threading.Event()
+
+    def items():
+        try:
+            yield 1
+            goes_on.wait()
+            yield 2
+        finally:
+            closed.set()
+
+    start = time.monotonic()
+    with read_ahead(items(), 3) as ahead:
+        assert next(ahead) == 1
+    assert time.monotonic() - start < 2
+    goes_on.set()
+    assert closed.wait(5)
+
+
+def test_stop_ends_the_items_of_a_stalled_source():
+    goes_on, stop = threading.Event(), threading.Event()
+
+    def items():
+        yield 1
+        goes_on.wait()
+
+    with read_ahead(items(), 3, stop) as ahead:
+        assert next(ahead) == 1
+        threading.Timer(0.1, stop.set).start()
+        assert list(ahead) == []
+        goes_on.set()
 
 
 def test_calls_are_made_in_order_and_before_leaving():

@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -49,9 +53,54 @@ def test_unwritable_video_is_named(tmp_path, frame):
         VideoWriter(path, 15).write(frame)
 
 
-def test_frame_rate_is_checked(tmp_path):
-    with pytest.raises(ValueError, match="frame_rate"):
-        VideoWriter(tmp_path / "video.mp4", 0)
+@pytest.mark.parametrize("rate", [0, -1, 1000, 90000, float("nan")])
+def test_frame_rates_that_no_camera_has_are_refused(tmp_path, rate):
+    with pytest.raises(ValueError, match=rf"frame rate {rate}, expected 0\.01 to"):
+        VideoWriter(tmp_path / "video.mp4", rate)
+
+
+def test_frame_rate_of_many_digits(tmp_path, frame):
+    path = tmp_path / "video.mp4"
+    with VideoWriter(path, 239.7612) as writer:
+        writer.write(frame)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 239.76
+
+
+def test_video_is_finished_before_the_disk_is_full(tmp_path, frame, monkeypatch):
+    path = tmp_path / "video.mp4"
+    usage = shutil.disk_usage(tmp_path)
+    with VideoWriter(path, 15) as writer:
+        writer.write(frame)
+        writer.write(frame)
+        nearly_full = usage._replace(free=1 << 20)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: nearly_full)
+        with pytest.raises(OSError, match=r"ends after 2 frames: .*video\.mp4"):
+            writer.write(frame)
+    assert len(read_video(path)) == 2
+
+
+WRITE_BEYOND_LIMIT = """
+import resource, signal, sys
+import numpy as np
+from fairmot_mm.streams import VideoWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+noise = np.random.default_rng(0).integers(0, 255, (50, 160, 240, 3), np.uint8)
+try:
+    with VideoWriter(sys.argv[1], 15) as writer:
+        for frame in noise:
+            writer.write(frame)
+except OSError as error:
+    print(error)
+"""
+
+
+def test_video_that_could_not_be_written_is_named(tmp_path):
+    path = tmp_path / "video.mp4"
+    command = [sys.executable, "-c", WRITE_BEYOND_LIMIT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{path}: 0 of 50 frames can be read" in done.stdout
 
 
 def test_unused_writer_leaves_no_file(tmp_path):

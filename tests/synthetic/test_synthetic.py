@@ -10,7 +10,7 @@ from fairmot_mm import synthetic
 from fairmot_mm.synthetic import make_dataset, make_sequence
 from fairmot_mm.synthetic.camera import Camera
 from fairmot_mm.synthetic.figure import draw_figure
-from fairmot_mm.synthetic.look import Look
+from fairmot_mm.synthetic.person import Person
 from fairmot_mm.synthetic.scene import Scene
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic_mot.py"
@@ -46,10 +46,10 @@ def contents(root):
 def draw_figures(count=12, height=90.0):
     rng = np.random.default_rng(0)
     for index in range(count):
-        look = Look.sample(rng, rng.random())
+        person = Person.sample(rng, rng.random())
         foot = rng.uniform(90, 110), rng.uniform(110, 130)
         facing = 1 if index % 2 else -1
-        yield foot, draw_figure(look, foot, height, index * 0.7, facing)
+        yield foot, draw_figure(person, foot, height, index * 0.7, facing)
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +157,9 @@ def test_visibility_is_the_share_not_covered():
 
 
 def test_visibility_counts_what_leaves_the_image():
-    look = Look.sample(np.random.default_rng(1), 0.3)
+    person = Person.sample(np.random.default_rng(1), 0.3)
     for foot, low, high in (((0.0, 120), 0.2, 0.8), ((-200.0, 120), 0, 0)):
-        sprite = draw_figure(look, foot, 90, 0.5, 1)
+        sprite = draw_figure(person, foot, 90, 0.5, 1)
         assert low <= sprite.cover(np.ones((160, 200), np.float32)) <= high
         sprite.paste(np.zeros((160, 200, 3), np.float32))
 
@@ -185,8 +185,8 @@ def test_people_leave_and_others_enter(tmp_path):
 
 def test_no_person_in_two_sequences():
     scenes = [Scene((64, 64), 10, seed) for seed in range(3)]
-    looks = [walker.look for scene in scenes for walker in scene.crowd.walkers]
-    assert len(set(looks)) == 30
+    people = [walker.person for scene in scenes for walker in scene.crowd.walkers]
+    assert len(set(people)) == 30
 
 
 def test_mannequin_is_forgiven(tmp_path):

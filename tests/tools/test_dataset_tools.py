@@ -42,7 +42,7 @@ def test_check_says_by_its_exit_code_what_it_found(config, tmp_path, synthetic, 
     code = run("check_dataset", config, "--allow", "gap", "box outside the image")
     out = capsys.readouterr().out
     assert code == 0, out
-    assert "no faults" in out
+    assert "no annotation errors" in out
     assert f"{synthetic}: 15 images" in out
 
     import shutil
@@ -55,7 +55,7 @@ def test_check_says_by_its_exit_code_what_it_found(config, tmp_path, synthetic, 
     assert run("check_dataset", *arguments, "--allow", "gap") == 1
     out = capsys.readouterr().out
     assert f"{broken}/SYN-01/img1/000002.jpg: cannot be decoded" in out
-    assert "1 faults" in out
+    assert "1 annotation errors" in out
     allowed = "--allow", "gap", "broken image"
     assert run("check_dataset", *arguments, *allowed) == 0
     assert "allowed" in capsys.readouterr().out

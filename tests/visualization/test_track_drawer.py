@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fairmot_mm.visualization import TrackDrawer
-from fairmot_mm.visualization.colours import identity_colour
+from fairmot_mm.visualization.primitives import identity_colour
 
 BOX = [[40.0, 60.0, 60.0, 100.0]]
 
@@ -53,6 +53,22 @@ def test_boxes_outside_the_image(frame):
     assert image.shape == frame.shape
     for corner in (np.s_[:21, :11], np.s_[150:, 230:]):
         assert (image[corner] != frame[corner]).any()
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12, 1e38])
+def test_boxes_far_outside_the_image(frame, far):
+    drawer = TrackDrawer()
+    drawer.draw(frame, [[10, 10, 50, 50]], [1])
+    image = drawer.draw(frame, [[-far, -far, 100, 100], [10, 10, far, far]], [1, 2])
+    assert tuple(image[100, 50]) == identity_colour(1)
+    assert tuple(image[100, 10]) == identity_colour(2)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_boxes_without_a_place_are_not_drawn(frame, bad):
+    boxes = [[bad, 10, 50, 50], *BOX]
+    image = TrackDrawer().draw(frame, boxes, [1, 7], scores=[0.1, 0.5])
+    assert (image == TrackDrawer().draw(frame, BOX, [7], scores=[0.5])).all()
 
 
 def test_class_names_only_where_there_is_a_choice(frame):

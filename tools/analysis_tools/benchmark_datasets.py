@@ -1,9 +1,9 @@
-r"""Measure how long training data take to open, and the memory they need.
+r"""Measure how long training data takes to open, and how much memory it needs.
 
     python tools/analysis_tools/benchmark_datasets.py --images 1000000 --out data/big
 
-Makes up a JDE list of that size (and a MOT folder like MOT17) in the folder, if it is
-not there, opens it, and lets forked workers go through all annotations.
+Writes a synthetic JDE list of that size (and a folder like MOT17) unless it is there,
+opens it, and lets forked workers read all annotations.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy as np
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from fairmot_mm.datasets import JDEFrameDataset, MOTFrameDataset
-from fairmot_mm.datasets.frame_dataset import FrameDataset
+from fairmot_mm.datasets import FrameDataset, JDEFrameDataset, MOTFrameDataset
+from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 from fairmot_mm.utils.command_line import Parser, command
 
 PER_FOLDER = 1000
@@ -33,7 +33,7 @@ def make_jde_list(root: Path, images: int, boxes: int) -> None:
     """Empty image files, label files of some boxes and their list."""
     rng = np.random.default_rng(0)
     names = []
-    for number in track(range(images), "Making up a list"):
+    for number in track(range(images), "Writing a list"):
         folder, name = f"{number // PER_FOLDER:05d}", f"{number:07d}"
         if number % PER_FOLDER == 0:
             (root / "images" / folder).mkdir(parents=True, exist_ok=True)
@@ -63,20 +63,17 @@ def make_mot_folder(root: Path) -> None:
             for frame in range(1, 761)
         )
         (folder / "gt/gt.txt").write_text("".join(lines))
-        (folder / "seqinfo.ini").write_text(
-            f"[Sequence]\nname={folder.name}\nimDir=img1\nframeRate=30\nseqLength=760\n"
-            "imWidth=1920\nimHeight=1080\nimExt=.jpg\n"
-        )
+        write_sequence_info(MOTSequence(folder, folder.name, 760, 30, 1920, 1080))
 
 
 def private_megabytes() -> float:
-    """Memory of this process that it shares with no other."""
+    """Memory of this process that is not shared with others."""
     text = Path("/proc/self/smaps_rollup").read_text()
     return sum(map(int, re.findall(r"Private_\w+: +(\d+) kB", text))) / 1024
 
 
 def read_all(dataset: FrameDataset, start: int, results: multiprocessing.Queue) -> None:
-    """What a worker does, without the images: touches every array."""
+    """Read what a worker reads, except the images."""
     before = private_megabytes()
     records = dataset.records
     for index in range(start, len(dataset), WORKERS):

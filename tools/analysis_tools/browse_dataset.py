@@ -3,8 +3,8 @@ r"""Draw what the network will see in training: boxes, identities, heatmap.
     python tools/analysis_tools/browse_dataset.py configs/fairmot_dla34_mot17.py \
         --out browse --number 16 [--sheet]
 
-Samples go through the whole pipeline, augmentation included. They are taken evenly from
-the data set; --shuffle takes them at random.
+Samples go through the whole pipeline, including augmentation. They are spaced evenly
+over the data set; --shuffle picks them at random.
 """
 
 from __future__ import annotations

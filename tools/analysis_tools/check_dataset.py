@@ -1,4 +1,4 @@
-r"""Read training data and report, by file and line, everything wrong with them.
+r"""Read training data and report everything wrong with it, by file and line.
 
     python tools/analysis_tools/check_dataset.py configs/fairmot_dla34_mot17.py
 
@@ -29,7 +29,7 @@ def make_parser() -> Parser:
         nargs="+",
         default=[],
         metavar="KIND",
-        help="kinds that are counted and no error, e.g. --allow gap",
+        help="kinds that are counted but do not fail the check, e.g. --allow gap",
     )
     return parser
 
@@ -45,20 +45,20 @@ def main(args: argparse.Namespace) -> int:
 
     cfg = open_config(args)
     init_default_scope(cfg.get("default_scope", "fairmot_mm"))
-    faults, sources = check_datasets(cfg.train_dataloader.dataset)
-    for fault in faults:
-        if fault.kind not in args.allow:
-            print(f"{fault} [{fault.kind}]")
+    errors, sources = check_datasets(cfg.train_dataloader.dataset)
+    for found in errors:
+        if found.kind not in args.allow:
+            print(f"{found} [{found.kind}]")
     for source in sources:
         print(source.summary())
-    counts = Counter(fault.kind for fault in faults)
+    counts = Counter(found.kind for found in errors)
     table = Table("what", "how many", "")
     for kind, count in counts.most_common():
         table.add_row(kind, str(count), "allowed" if kind in args.allow else "")
     wrong = sum(count for kind, count in counts.items() if kind not in args.allow)
     if counts:
         Console().print(table)
-    print(f"{wrong} faults" if wrong else "no faults")
+    print(f"{wrong or 'no'} annotation errors")
     return 1 if wrong else 0
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fairmot_mm.evaluation import COMBINED, evaluate, load_cases
 from fairmot_mm.evaluation.interpolation import interpolate_gaps
-from fairmot_mm.formats.mot import read_sequence
+from fairmot_mm.formats.mot import MOTSequence
 from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.models import JDETracker, SparseFlowMotion
 from fairmot_mm.synthetic.simulated import (
@@ -64,11 +64,8 @@ def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, floa
             (home / "gt").mkdir(parents=True)
             truth = np.column_stack((scene.truth, np.ones((len(scene.truth), 3))))
             np.savetxt(home / "gt/gt.txt", truth, "%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%d")
-            (home / "seqinfo.ini").write_text(
-                f"[Sequence]\nname={home.name}\nframeRate=30\n"
-                f"seqLength={len(scene.frames)}\nimWidth={WIDTH}\nimHeight={HEIGHT}\n"
-            )
-            sequences.append(read_sequence(home))
+            length = len(scene.frames)
+            sequences.append(MOTSequence(home, home.name, length, 30, WIDTH, HEIGHT))
             write_results(root / "results" / f"{home.name}.txt", track(scene, option))
         cases = load_cases(sequences, root / "results")
         figures = evaluate(cases, "trackeval")[COMBINED]

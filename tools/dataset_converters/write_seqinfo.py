@@ -2,8 +2,8 @@ r"""Write the seqinfo.ini that MOT15's archive lacks.
 
     python tools/dataset_converters/write_seqinfo.py data/MOT15/train --frame-rate 25
 
-Folders that have one are left alone. Name, length and size come from the images; the
-frame rate, which is on the data set's page, matters for tracking alone.
+Folders that have one are left alone. Name, length and size are taken from the images.
+The frame rate is on the data set's page; only tracking uses it.
 """
 
 from __future__ import annotations
@@ -27,23 +27,26 @@ def write_seqinfo(folder: Path, frame_rate: float) -> None:
     """Describe the sequence in a folder.
 
     Raises:
-        FileNotFoundError: It has no images in ``img1``.
+        FileNotFoundError: There are no images in ``img1``.
         ValueError: The images are not numbered from 1 without gaps.
     """
-    from fairmot_mm.datasets.frame_dataset import image_size
-    from fairmot_mm.datasets.sources.common import frame_images
-    from fairmot_mm.formats.mot import folder_name
+    from fairmot_mm.formats.images import frame_images, image_size
+    from fairmot_mm.formats.mot import MOTSequence, folder_name, write_sequence_info
 
     images, numbers = frame_images(folder / "img1")
     if numbers.tolist() != list(range(1, len(images) + 1)):
         raise ValueError(
             f"{folder / 'img1'}: images are not numbered from 1 to {len(images)}"
         )
-    width, height = image_size(images[0])
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={folder_name(folder)}\nimDir=img1\n"
-        f"frameRate={frame_rate:g}\nseqLength={len(images)}\nimWidth={width}\n"
-        f"imHeight={height}\nimExt={Path(images[0]).suffix}\n"
+    write_sequence_info(
+        MOTSequence(
+            folder,
+            folder_name(folder),
+            len(images),
+            frame_rate,
+            *image_size(images[0]),
+            extension=Path(images[0]).suffix,
+        )
     )
 
 

@@ -1,7 +1,7 @@
 """Track a long video with a stub network and record memory and time per frame.
 
 Everything but the network is real: decoding, letterbox, preprocessor, tracker, result
-lines. Detections are people who walk in, meet and leave.
+lines and, with --draw, drawing. Detections are people who walk in, meet and leave.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from fairmot_mm.apis import init_model, track_video
+from fairmot_mm.streams import VideoWriter
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -46,29 +46,32 @@ class Crowd:
         self._rng = np.random.default_rng(seed)
         self._positions = self._rng.uniform(0, (WIDTH, HEIGHT), (count, 2))
         self._speeds = self._rng.normal(0, 0.1, (count, 2))
-        self._looks = self._rng.normal(size=(count, EMBEDDING))
+        self._appearances = self._rng.normal(size=(count, EMBEDDING))
 
     def step(self) -> InstanceData:
         """Detections of the next frame; one in ten people is missed."""
         rng = self._rng
         self._positions += self._speeds
         outside = (self._positions < 0) | (self._positions > (WIDTH, HEIGHT))
-        gone = np.any(outside, axis=1)
-        gone |= rng.random(len(gone)) < 0.002
+        gone = np.any(outside, axis=1) | (rng.random(len(outside)) < 0.002)
         self._positions[gone] = rng.uniform(0, (WIDTH, HEIGHT), (gone.sum(), 2))
-        self._looks[gone] = rng.normal(size=(gone.sum(), EMBEDDING))
+        self._appearances[gone] = rng.normal(size=(gone.sum(), EMBEDDING))
         seen = rng.random(len(gone)) > 0.1
         corners = self._positions[seen]
-        looks = self._looks[seen] + rng.normal(0, 0.1, (seen.sum(), EMBEDDING))
+        appearances = self._appearances[seen] + rng.normal(
+            0, 0.1, (seen.sum(), EMBEDDING)
+        )
         return InstanceData(
             bboxes=torch.from_numpy(np.hstack((corners, corners + SIDES))).float(),
             scores=torch.from_numpy(rng.uniform(0.3, 1, seen.sum())).float(),
             labels=torch.zeros(int(seen.sum()), dtype=torch.long),
-            embeddings=torch.from_numpy(looks).float(),
+            embeddings=torch.from_numpy(appearances).float(),
         )
 
 
-def run(frames: int, people: int = 20) -> list[tuple[int, float, float]]:
+def run(
+    frames: int, people: int = 20, draw: bool = False
+) -> list[tuple[int, float, float]]:
     """Track ``frames`` frames.
 
     Returns:
@@ -99,9 +102,10 @@ def run(frames: int, people: int = 20) -> list[tuple[int, float, float]]:
 
     with tempfile.TemporaryDirectory() as folder:
         video, results = Path(folder, "long.mp4"), Path(folder, "long.txt")
+        drawing = Path(folder, "drawn.mp4") if draw else None
         write_video(video, frames)
         last = time.perf_counter()
-        count = track_video(model, video, results, on_frame=on_frame)
+        count = track_video(model, video, results, drawing, on_frame)
         if count != frames:
             raise RuntimeError(f"{count} frames were tracked, expected {frames}")
         numbers = {line.split(",", 1)[0] for line in _lines(results)}
@@ -117,11 +121,9 @@ def _lines(path: Path) -> Iterator[str]:
 
 def write_video(path: Path, frames: int) -> None:
     """Write a video of plain grey frames."""
-    codec = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(path), codec, 30, (WIDTH, HEIGHT))
-    for number in range(frames):
-        writer.write(np.full((HEIGHT, WIDTH, 3), number % 200, np.uint8))
-    writer.release()
+    with VideoWriter(path, 30) as writer:
+        for number in range(frames):
+            writer.write(np.full((HEIGHT, WIDTH, 3), number % 200, np.uint8))
 
 
 def resident_megabytes() -> float:
@@ -156,9 +158,10 @@ def main() -> None:
     """Run, plot, and fail if memory or time grows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=200_000)
+    parser.add_argument("--draw", action="store_true", help="also draw a video")
     parser.add_argument("--out", type=Path, default=Path("long_stream.png"))
     args = parser.parse_args()
-    samples = np.array(run(args.frames))
+    samples = np.array(run(args.frames, draw=args.draw))
     plot(samples, args.out)
     figures = dict(
         frames=args.frames,
@@ -169,7 +172,7 @@ def main() -> None:
     )
     args.out.with_suffix(".json").write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures, indent=1))
-    # Time varies with the machine's load; memory has no such excuse.
+    # Time also varies with the machine's load, memory does not.
     sys.exit(figures["memory_growth"] > 0.02 or figures["time_growth"] > 0.5)
 
 

@@ -124,7 +124,7 @@ class Bench:
             )
         script = REPOSITORY / "tools/dist_train.sh"
         return self.start(
-            name, "bash", script, options[0], str(processes), *options[1:]
+            name, "bash", script, self.config, str(processes), *options[1:]
         )
 
     def finish(self, name: str, processes: int = 1) -> int:
@@ -249,13 +249,15 @@ def kill_tests(bench: Bench, count: int) -> None:
 
 def _test(bench: Bench, name: str, checkpoint: str, processes: int) -> subprocess.Popen:
     options = ("--out", bench.folder / name, "--work-dir", bench.folder / f"{name}.w")
-    tool: tuple[str | Path, ...]
     if processes == 1:
-        tool = (sys.executable, REPOSITORY / "tools/test.py", bench.config, checkpoint)
-    else:
-        script = REPOSITORY / "tools/dist_test.sh"
-        tool = ("bash", script, bench.config, checkpoint, str(processes))
-    return bench.start(name, *tool, *options)
+        tool = REPOSITORY / "tools/test.py"
+        return bench.start(
+            name, sys.executable, tool, bench.config, checkpoint, *options
+        )
+    script = REPOSITORY / "tools/dist_test.sh"
+    return bench.start(
+        name, "bash", script, bench.config, checkpoint, str(processes), *options
+    )
 
 
 def _results(folder: Path) -> dict[str, str]:

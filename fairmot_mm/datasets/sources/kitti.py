@@ -1,22 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fairmot_mm.formats.annotation_errors import as_fault, report
-from fairmot_mm.formats.tables import NumberTable, check_keys, read_lines
+from fairmot_mm.formats.annotation_errors import ErrorSink, unreadable_file
+from fairmot_mm.formats.files import annotation_files
+from fairmot_mm.formats.images import frame_images
+from fairmot_mm.formats.tables import parse_lines, parse_numbers, read_lines
 from fairmot_mm.registry import DATASETS
 
+from ..annotated_sequence import AnnotatedSequence, BoxTable
 from ..frame_dataset import FrameDataset
-from ..frame_records import FrameRecords, RecordsBuilder
-from .common import (
-    add_sequence,
-    annotation_files,
-    class_table,
-    frame_images,
-    with_images,
-)
 
 KITTI_CLASSES = (
     "Car",
@@ -28,9 +25,10 @@ KITTI_CLASSES = (
     "Tram",
     "Misc",
 )
-_NUMBERS = {name: i + 1 for i, name in enumerate(KITTI_CLASSES)}
-_NUMBERS |= {"Person": _NUMBERS["Person_sitting"], "DontCare": 0}
-_COLUMNS = 10  # of 17; what follows the box is about three dimensions
+_IGNORED_REGION = "DontCare"
+_CLASS_NAMES: dict[str, str | None] = {name: name for name in KITTI_CLASSES}
+_CLASS_NAMES |= {"Person": "Person_sitting", _IGNORED_REGION: None}
+_COLUMNS = 10  # of 17; those after the box are three-dimensional
 
 
 @DATASETS.register_module()
@@ -42,71 +40,45 @@ class KITTIFrameDataset(FrameDataset):
     the record as ignored.
 
     Args:
-        data_root (str): E.g. ``data/KITTI/training``.
-        metainfo (dict | None): ``classes`` to learn, in the order of their labels;
-            the default are the two that the benchmark scores.
-        **kwargs: For :class:`FrameDataset`.
+        data_root: E.g. ``data/KITTI/training``.
+        **kwargs: For :class:`FrameDataset`. The default ``classes`` are the two that
+            the benchmark scores.
     """
 
-    METAINFO = dict(classes=("Car", "Pedestrian"))  # noqa: RUF012
+    METAINFO: ClassVar[dict] = dict(classes=("Car", "Pedestrian"))
 
-    def __init__(self, data_root: str, **kwargs) -> None:
+    def __init__(self, data_root: str, **kwargs: Any) -> None:
         super().__init__(data_root=data_root, **kwargs)
 
-    def load_records(self) -> FrameRecords:
-        """Read all sequences."""
-        labels = class_table(self._classes, KITTI_CLASSES)
-        builder = RecordsBuilder()
+    def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
+        """Read the sequences."""
         for path in annotation_files(Path(self.data_root) / "label_02", "*.txt"):
-            with as_fault("unreadable file", path):
+            with unreadable_file(path, errors):
                 folder = Path(self.data_root) / "image_02" / path.stem
                 images, numbers = frame_images(folder)
-                table = with_images(_read(path), numbers, folder)
-                kinds = table.values[:, 2].astype(np.int64)
-                boxes, ignored = table.values[:, 6:10], kinds == 0
-                add_sequence(
-                    *(builder, images, numbers, table, boxes, kinds, ignored),
-                    *(labels, self.left_out),
+                rows, lines = parse_lines(path, read_lines(path), _parse_box, errors)
+                types = np.array([kind for _, kind in rows], str)
+                values = np.array([values for values, _ in rows]).reshape(-1, 6)
+                yield AnnotatedSequence(
+                    annotation_file=str(path),
+                    images=images,
+                    numbers=numbers,
+                    boxes=BoxTable(
+                        frames=values[:, 0],
+                        corners=values[:, 2:],
+                        classes=types,
+                        identities=values[:, 1],
+                        ignored=types == _IGNORED_REGION,
+                        lines=lines,
+                    ),
+                    class_names=_CLASS_NAMES,
+                    errors=errors,
                 )
-        return builder.finish()
 
 
-def _read(path: Path) -> NumberTable:
-    """The first ten columns, the type as its number."""
-    rows, lines, regions = [], [], 0
-    for row, line in zip(*read_lines(path), strict=True):
-        cells = row.split()
-        if len(cells) < _COLUMNS:
-            what = f"{len(cells)} columns, expected 17 (10 at least)"
-            report("malformed line", path, line, what)
-            continue
-        if cells[2] not in _NUMBERS:
-            what = f"type {cells[2]!r}, expected one of {', '.join(_NUMBERS)}"
-            report("unknown class", path, line, what)
-            continue
-        cells[2] = _NUMBERS[cells[2]]
-        if cells[2] == 0:
-            regions += 1
-            cells[1] = -regions  # regions are all numbered -1
-        try:
-            rows.append([float(cell) for cell in cells[:_COLUMNS]])
-            lines.append(line)
-        except ValueError:
-            what = f"not numeric: {row.strip()!r}, expected numbers"
-            report("malformed line", path, line, what)
-    values = np.array(rows).reshape(-1, _COLUMNS)
-    table = NumberTable(path, values, np.array(lines, np.int64)).without(
-        "malformed line",
-        ~np.isfinite(values).all(1),
-        lambda row: "holds NaN or infinity, expected finite numbers",
-    )
-    table = check_keys(table, {0: "frame", 1: "id"}, length=None, first=0)
-    values = table.values
-    return table.without(
-        "degenerate box",
-        (values[:, 2] != 0) & (values[:, 6:8] >= values[:, 8:10]).any(1),
-        lambda row: (
-            f"box from {row[6]:g}, {row[7]:g} to {row[8]:g}, {row[9]:g}: expected "
-            "width and height above 0"
-        ),
-    )
+def _parse_box(row: str) -> tuple[list[float], str]:
+    """Frame, identity and corners; type."""
+    cells = row.split()
+    if len(cells) < _COLUMNS:
+        raise ValueError(f"{len(cells)} columns, expected 17 ({_COLUMNS} at least)")
+    return parse_numbers(cells[:2] + cells[6:_COLUMNS]), cells[2]

@@ -1,24 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
-
-from fairmot_mm.formats.annotation_errors import as_fault
-from fairmot_mm.formats.tables import NumberTable, check_keys, read_table
+from fairmot_mm.formats.annotation_errors import ErrorSink, unreadable_file
+from fairmot_mm.formats.boxes import xywh_to_xyxy
+from fairmot_mm.formats.files import annotation_files
+from fairmot_mm.formats.images import frame_images
+from fairmot_mm.formats.tables import read_table
 from fairmot_mm.registry import DATASETS
 
+from ..annotated_sequence import AnnotatedSequence, BoxTable
 from ..frame_dataset import FrameDataset
-from ..frame_records import FrameRecords, RecordsBuilder
-from .common import (
-    add_sequence,
-    annotation_files,
-    class_table,
-    frame_images,
-    with_images,
-)
 
-# Category column from 1; 0 is an ignored region and 11 others.
+# Category column from 1; 0 is an ignored region.
 VISDRONE_CLASSES = (
     "pedestrian",
     "people",
@@ -33,6 +29,7 @@ VISDRONE_CLASSES = (
     "others",
 )
 _IGNORED_REGION = 0
+_CLASS_NAMES = dict(enumerate((None, *VISDRONE_CLASSES)))
 
 
 @DATASETS.register_module()
@@ -44,57 +41,35 @@ class VisDroneFrameDataset(FrameDataset):
     with score 0, which the benchmark does not consider, are in the record as ignored.
 
     Args:
-        data_root (str): E.g. ``data/VisDrone2019-MOT-train``.
-        metainfo (dict | None): ``classes`` to learn, in the order of their labels.
+        data_root: E.g. ``data/VisDrone2019-MOT-train``.
         **kwargs: For :class:`FrameDataset`.
     """
 
-    METAINFO = dict(classes=VISDRONE_CLASSES[:10])  # noqa: RUF012
+    METAINFO: ClassVar[dict] = dict(classes=VISDRONE_CLASSES[:10])
 
-    def __init__(self, data_root: str, **kwargs) -> None:
+    def __init__(self, data_root: str, **kwargs: Any) -> None:
         super().__init__(data_root=data_root, **kwargs)
 
-    def load_records(self) -> FrameRecords:
-        """Read all sequences."""
-        labels = class_table(self._classes, VISDRONE_CLASSES)
-        builder = RecordsBuilder()
+    def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
+        """Read the sequences."""
         for path in annotation_files(Path(self.data_root) / "annotations", "*.txt"):
-            with as_fault("unreadable file", path):
+            with unreadable_file(path, errors):
                 folder = Path(self.data_root) / "sequences" / path.stem
                 images, numbers = frame_images(folder)
-                table = with_images(self._read(path), numbers, folder)
-                category = table.values[:, 7].astype(np.int64)
-                ignored = category == _IGNORED_REGION
-                ignored |= table.values[:, 6] == 0
-                boxes = table.values[:, 2:6].copy()
-                boxes[:, 2:] += boxes[:, :2]
-                add_sequence(
-                    *(builder, images, numbers, table, boxes, category, ignored),
-                    *(labels, self.left_out),
+                table = read_table(path, 8, errors)
+                frames, ids, _, _, _, _, scores, categories = table.values[:, :8].T
+                yield AnnotatedSequence(
+                    annotation_file=str(path),
+                    images=images,
+                    numbers=numbers,
+                    boxes=BoxTable(
+                        frames=frames,
+                        corners=xywh_to_xyxy(table.values[:, 2:6]),
+                        classes=categories,
+                        identities=ids,
+                        ignored=(categories == _IGNORED_REGION) | (scores == 0),
+                        lines=table.lines,
+                    ),
+                    class_names=_CLASS_NAMES,
+                    errors=errors,
                 )
-        return builder.finish()
-
-    @staticmethod
-    def _read(path: Path) -> NumberTable:
-        table = read_table(path, min_columns=8)
-        integers = {0: "frame", 1: "id", 6: "score", 7: "category"}
-        regions = table.values[:, 7] == _IGNORED_REGION
-        # Regions have no identity; what stands there may repeat.
-        table.values[regions, 1] = -1 - np.arange(regions.sum())
-        table = check_keys(table, integers, length=None)
-        values = table.values
-        table = table.without(
-            "unknown class",
-            (values[:, 7] < 0) | (values[:, 7] > len(VISDRONE_CLASSES)),
-            lambda row: f"category {row[7]:g}, expected 0 to {len(VISDRONE_CLASSES)}",
-        )
-        values = table.values
-        considered = (values[:, 6] != 0) & (values[:, 7] != _IGNORED_REGION)
-        return table.without(
-            "degenerate box",
-            considered & (values[:, 4:6] <= 0).any(1),
-            lambda row: (
-                f"box of {row[4]:g} x {row[5]:g} pixels, expected width and height "
-                "above 0"
-            ),
-        )

@@ -8,8 +8,7 @@ from mmdet.structures.bbox import autocast_box_type
 
 from fairmot_mm.registry import TRANSFORMS
 
-# What describes boxes one by one, and is kept or dropped with them. MMDetection's name
-# for identities and MMTracking's.
+# Arrays with a row per box. MMDetection and MMTracking name identities differently.
 _BOX_KEYS = (
     "gt_bboxes",
     "gt_bboxes_labels",
@@ -28,7 +27,7 @@ class RandomSaturationValue(BaseTransform):
     Modified Keys: ``img``.
 
     Args:
-        fraction (float): Factors are drawn from ``1 - fraction`` to ``1 + fraction``.
+        fraction: Factors are drawn from ``1 - fraction`` to ``1 + fraction``.
     """
 
     def __init__(self, fraction: float = 0.5) -> None:
@@ -38,14 +37,15 @@ class RandomSaturationValue(BaseTransform):
 
     @cache_randomness
     def _factors(self) -> tuple[float, float]:
-        return tuple(np.random.uniform(-1, 1, 2) * self.fraction + 1)
+        saturation, value = np.random.uniform(-1, 1, 2) * self.fraction + 1
+        return saturation, value
 
     def transform(self, results: dict) -> dict:
         """Jitter one image."""
         hue, *channels = cv2.split(cv2.cvtColor(results["img"], cv2.COLOR_BGR2HSV))
         scaled = []
         for channel, factor in zip(channels, self._factors(), strict=True):
-            # Rounded down, as published, by way of a table of all 256 values.
+            # Rounded down as in the reference implementation, by a lookup table.
             table = np.arange(256, dtype=np.float32) * np.float32(factor)
             table = np.minimum(table, 255)
             scaled.append(cv2.LUT(channel, table.astype(np.uint8)))
@@ -63,23 +63,23 @@ def warp_boxes(
     size: tuple[int, int],
     clip: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Warp boxes with their image and drop those that are lost.
+    """Warp boxes with their image and drop some.
 
     The upright hull of a rotated box is too large, so it is shrunk by the square root
-    of the greater of sine and cosine. A box is lost if it lies outside the image, has a
-    side of at most 4 pixels, less than a tenth of its area or an aspect ratio of at
-    least 10.
+    of the greater of sine and cosine. Dropped are boxes that lie outside the image, or
+    have a side of at most 4 pixels, less than a tenth of their area or an aspect ratio
+    of at least 10.
 
     Args:
-        boxes (np.ndarray): (N, 4) xyxy in pixels.
-        matrix (np.ndarray): (3, 3) affine matrix.
-        degrees (float): Its rotation.
-        size (tuple[int, int]): Width and height of the image.
-        clip (bool): Cut boxes to the image before it is decided what is lost.
+        boxes: (N, 4) xyxy in pixels.
+        matrix: (3, 3) affine matrix.
+        degrees: Its rotation.
+        size: Width and height of the image.
+        clip: Clip boxes to the image before any is dropped.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Rows that are kept, ascending, and their boxes
-        (K, 4), which may reach outside the image unless they are cut.
+        Rows that are kept, ascending, and their boxes (K, 4), which may reach outside
+        the image unless they are clipped.
     """
     corners = np.ones((len(boxes), 4, 3))
     corners[:, :, :2] = boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
@@ -108,8 +108,8 @@ def warp_boxes(
 class RandomBoxAffine(BaseTransform):
     """Rotate, scale, shift and shear an image and its boxes, as FairMOT is trained.
 
-    Unlike MMDetection's ``RandomAffine``, boxes may go on reaching outside the image
-    and keep their identities.
+    Unlike in MMDetection's ``RandomAffine``, boxes may reach outside the image and keep
+    their identities.
 
     Required Keys: ``img``; optional ``gt_bboxes``, ``gt_bboxes_labels``,
     ``gt_instances_ids`` (or ``gt_instances_id``, as MMTracking has it),
@@ -118,14 +118,13 @@ class RandomBoxAffine(BaseTransform):
     Modified Keys: the same.
 
     Args:
-        degrees (tuple[float, float]): Range of the rotation.
-        translate (tuple[float, float]): Greatest shift to the right and down, as share
-            of the image's height and width respectively (in this order, as published).
-        scale (tuple[float, float]): Range of the factor.
-        shear (tuple[float, float]): Range of the shear in degrees.
-        pad_value (float): Grey of what comes into the image.
-        clip (bool): Cut boxes to the image, as FairMOT is trained on MOT20, whose boxes
-            end there as well.
+        degrees: Range of the rotation.
+        translate: Largest shift to the right and down, as shares of the image's height
+            and width respectively (in this order, as in the reference implementation).
+        scale: Range of the factor.
+        shear: Range of the shear in degrees.
+        pad_value: Grey of the padding.
+        clip: Clip boxes to the image, as for MOT20, whose boxes are clipped as well.
     """
 
     def __init__(

@@ -6,13 +6,11 @@ from fairmot_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class CheckedLoadImageFromFile(LoadImageFromFile):
-    """``LoadImageFromFile`` that names the file whatever is wrong with it.
+    """``LoadImageFromFile`` whose errors always name the file; it also loads videos.
 
-    MMCV names it only where decoding gives nothing; an empty or missing file fails
-    deeper down, without its path. Frames of videos are loaded, too.
+    MMCV names the file only if decoding returns nothing, not if it is empty or missing.
 
-    Required Keys: ``img_path``; ``frame_index`` (optional), the frame, from 0, if
-    ``img_path`` is a video.
+    Required Keys: ``img_path``; ``frame_index`` if that is a video, from 0.
 
     Added Keys: ``img``, ``img_shape``, ``ori_shape``.
     """
@@ -21,7 +19,7 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         """Load the image.
 
         Raises:
-            OSError: If the file cannot be read or decoded.
+            OSError: The file cannot be read or decoded.
         """
         try:
             if "frame_index" not in results:

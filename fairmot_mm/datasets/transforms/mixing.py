@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import MixUp as _MixUp
 from mmdet.datasets.transforms import Mosaic as _Mosaic
 
@@ -11,13 +14,13 @@ from fairmot_mm.registry import TRANSFORMS
 _PER_BOX = ("gt_bboxes_labels", "gt_instances_ids")
 
 
-class _CarryIdentities:
+class _CarryIdentities(BaseTransform):
     """Makes a mixing transform of the toolbox keep identities with their boxes.
 
-    The toolbox joins, moves and drops boxes and labels together and knows nothing of
-    identities. So what stands as labels while it works are row numbers over all images
-    that are mixed. Boxes may leave the image, and what no image covers is as grey as
-    the border of a :class:`Letterbox`.
+    The toolbox joins, moves and drops boxes together with their labels, but ignores
+    identities. So while it works the labels are row numbers over all mixed images. By
+    default boxes may reach outside the image, and the padding is as grey as that of
+    :class:`Letterbox`.
     """
 
     def __init__(
@@ -25,7 +28,7 @@ class _CarryIdentities:
         img_scale: tuple[int, int],
         bbox_clip_border: bool = False,
         pad_val: float = 127.5,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             img_scale=tuple(img_scale),
@@ -35,7 +38,7 @@ class _CarryIdentities:
         )
 
     def transform(self, results: dict) -> dict:
-        """Mix ``results`` with its ``mix_results``."""
+        """Mix the image with its ``mix_results``."""
         mixed = [results, *results["mix_results"]]
         columns = {
             key: np.concatenate([image[key] for image in mixed]) for key in _PER_BOX
@@ -54,29 +57,25 @@ class _CarryIdentities:
 class Mosaic(_CarryIdentities, _Mosaic):
     """``mmdet.Mosaic`` with identities: four images in one, twice as wide and high.
 
-    Used in the pipeline of ``mmdet.MultiImageMixDataset``, with a :class:`Letterbox`
-    behind it. Boxes may leave the image, unlike in the toolbox, unless
-    ``bbox_clip_border`` says otherwise.
+    For the pipeline of ``mmdet.MultiImageMixDataset``, followed by :class:`Letterbox`.
 
     Args:
-        img_scale (tuple[int, int]): Width and height of each of the four.
-        bbox_clip_border (bool): Cut boxes to the image.
-        pad_val (float): Grey of what no image covers.
+        img_scale: Width and height of each of the four.
+        bbox_clip_border: Clip boxes to the image.
+        pad_val: Grey of the padding.
         **kwargs: For ``mmdet.Mosaic``: ``center_ratio_range`` and ``prob``.
     """
 
 
 @TRANSFORMS.register_module()
 class MixUp(_CarryIdentities, _MixUp):
-    """``mmdet.MixUp`` with identities: another image shines through.
+    """``mmdet.MixUp`` with identities: the mean of two images.
 
-    Used in the pipeline of ``mmdet.MultiImageMixDataset``, behind a :class:`Letterbox`.
-    Boxes may leave the image, unlike in the toolbox, unless ``bbox_clip_border`` says
-    otherwise.
+    For the pipeline of ``mmdet.MultiImageMixDataset``, after :class:`Letterbox`.
 
     Args:
-        img_scale (tuple[int, int]): Width and height of the network input.
-        bbox_clip_border (bool): Cut boxes to the image.
-        pad_val (float): Grey of what no image covers.
+        img_scale: Width and height of the network input.
+        bbox_clip_border: Clip boxes to the image.
+        pad_val: Grey of the padding.
         **kwargs: For ``mmdet.MixUp``: ``ratio_range``, ``flip_ratio``, ``max_iters``.
     """

@@ -10,9 +10,11 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from fairmot_mm.formats.files import write_file
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import HOOKS
-from fairmot_mm.streams import DEFAULT_FRAME_RATE, VideoSink
+from fairmot_mm.streams import VideoSink
+from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
 
 
 @HOOKS.register_module()
@@ -86,7 +88,9 @@ class TrackVideoHook(Hook):
             self._sequence = sequence
             self._video = VideoSink(
                 self.out_dir / f"{sequence}.mp4",
-                sample.get("frame_rate") or DEFAULT_FRAME_RATE,
+                usable_frame_rate(
+                    sample.get("frame_rate", DEFAULT_FRAME_RATE), sequence
+                ),
                 class_names,
                 self.trail_length,
             )
@@ -95,9 +99,7 @@ class TrackVideoHook(Hook):
         )
         if self.save_frames:
             target = self.out_dir / sequence / f"{path.stem}.jpg"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not cv2.imwrite(str(target), drawing):
-                raise OSError(f"cannot write {target}")
+            write_file(target, cv2.imencode(".jpg", drawing)[1].tobytes())
 
     def _finish_sequence(self) -> None:
         if self._video is not None and self._sequence is not None:

@@ -32,7 +32,7 @@ class MMTrackJDETracker(JDETracker):
         super().__init__(**kwargs)
         self.reid = dict(img_scale=tuple(reid_img_scale))
 
-    def track(
+    def track(  # type: ignore[override]  # MMTracking hands over a model each time
         self,
         model: BaseMultiObjectTracker,
         img: Tensor,

@@ -118,7 +118,6 @@ class DLANet(BaseModule):
             layers keep their statistics; -1 trains everything.
         norm_cfg: Normalisation layer.
         norm_eval: Whether all normalisation layers keep their statistics in training.
-        init_cfg: MMEngine's initialisation, e.g. a pretrained file.
     """
 
     arch_settings = {34: ((1, 1, 1, 2, 2, 1), (16, 32, 64, 128, 256, 512))}  # noqa: RUF012
@@ -165,16 +164,10 @@ class DLANet(BaseModule):
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the maps of ``out_indices``.
-
-        Args:
-            x: Images (N, C, H, W), H and W multiples of the coarsest stride.
-
-        Returns:
-            Maps (N, C_i, H / 2^i, W / 2^i).
+        """Map images (N, C, H, W) to maps (N, C_i, H / 2^i, W / 2^i).
 
         Raises:
-            ValueError: If the size is no multiple of the coarsest stride.
+            ValueError: If H or W is no multiple of the coarsest stride.
         """
         stride = 2 ** (self.num_levels - 1)
         if x.shape[-2] % stride or x.shape[-1] % stride:

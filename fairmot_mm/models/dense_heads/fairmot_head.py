@@ -34,9 +34,7 @@ class FairMOTHead(BaseDenseHead):
         loss_heatmap: Loss of the heatmap, on probabilities.
         loss_size: Loss of the size at the centres.
         loss_offset: Loss of the offset at the centres.
-        train_cfg: Unused; single-stage detectors pass it.
         test_cfg: ``topk`` is the greatest number of boxes per image, 500 if absent.
-        init_cfg: MMEngine's initialisation.
     """
 
     # sigmoid(-2.19) = 0.1: the prior probability of a centre (Lin et al., *Focal loss*,
@@ -74,18 +72,14 @@ class FairMOTHead(BaseDenseHead):
             loss_size or dict(type="mmdet.L1Loss", loss_weight=0.1)
         )
         self.loss_offset = MODELS.build(loss_offset or dict(type="mmdet.L1Loss"))
-        bias = self.heatmap_branch.last.get_parameter("bias")
+        bias = self.heatmap_branch[-1].get_parameter("bias")
         nn.init.constant_(bias, self.HEATMAP_BIAS)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the maps.
-
-        Args:
-            feats: One map (N, C_in, h, w).
+        """Map one map (N, C_in, h, w) to heatmap logits, size and offset.
 
         Returns:
-            Heatmap logits (N, C, h, w), size (N, 4 or 2, h, w) and offset (N, 2, h, w),
-            both in cells.
+            (N, C, h, w) logits; (N, 4 or 2, h, w) and (N, 2, h, w) in cells.
         """
         (x,) = feats
         return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
@@ -98,16 +92,7 @@ class FairMOTHead(BaseDenseHead):
     def boxes_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Compute size and offset at some cells alone.
-
-        Args:
-            feats: One map (N, C_in, h, w).
-            image: (...) index of the image in the batch.
-            cell: (...) flat index ``y * w + x``.
-
-        Returns:
-            Size (..., 4 or 2) and offset (..., 2), in cells.
-        """
+        """Size (..., 4 or 2) and offset (..., 2), in cells; see ``ConvBranch.at``."""
         (x,) = feats
         branches = (self.size_branch, self.offset_branch)
         size, offset = (branch.at(x, image, cell) for branch in branches)
@@ -163,39 +148,31 @@ class FairMOTHead(BaseDenseHead):
             targets: Of the M objects.
 
         Returns:
-            ``loss_heatmap``, ``loss_size`` and ``loss_offset``, each times the weight
-            of its loss.
+            ``loss_heatmap``, ``loss_size`` and ``loss_offset``, weighted.
         """
         margin = self.PROBABILITY_MARGIN
         probability = heatmap.float().sigmoid().clamp(margin, 1 - margin)
         # Gradients are averaged over processes, so each divides by the mean count: as
         # if one process had the whole batch.
         processes = get_world_size()
+        centers = targets.heatmap.eq(1).sum().float()
         centers, objects = reduce_mean(
-            torch.stack(
-                (
-                    targets.heatmap.eq(1).sum(),
-                    torch.tensor(len(targets.cell), device=heatmap.device),
-                )
-            ).float()
+            torch.stack((centers, centers.new_tensor(len(targets.cell))))
         )
-        losses = dict(
+
+        def at_centers(loss: nn.Module, output: Tensor, target: Tensor) -> Tensor:
+            count = objects * target.shape[1] + 1e-4 / processes
+            return loss(output.float(), target, avg_factor=count)
+
+        return dict(
             loss_heatmap=self.loss_heatmap(
                 probability,
                 targets.heatmap,
                 avg_factor=centers.clamp_min(1 / processes),
-            )
+            ),
+            loss_size=at_centers(self.loss_size, size, targets.size),
+            loss_offset=at_centers(self.loss_offset, offset, targets.offset),
         )
-        for name, loss, output, target in (
-            ("loss_size", self.loss_size, size, targets.size),
-            ("loss_offset", self.loss_offset, offset, targets.offset),
-        ):
-            losses[name] = loss(
-                output.float(),
-                target,
-                avg_factor=objects * target.shape[1] + 1e-4 / processes,
-            )
-        return losses
 
     def predict_by_feat(
         self,
@@ -238,17 +215,7 @@ class FairMOTHead(BaseDenseHead):
         rescale: bool = True,
         input_hw: tuple[int, int] | None = None,
     ) -> list[InstanceData]:
-        """:meth:`predict_by_feat` without computing whole maps of size and offset.
-
-        Args:
-            feats: One map (N, C_in, h, w).
-            batch_img_metas: See :meth:`predict_by_feat`.
-            rescale: See :meth:`predict_by_feat`.
-            input_hw: See :meth:`predict_by_feat`.
-
-        Returns:
-            See :meth:`predict_by_feat`.
-        """
+        """:meth:`predict_by_feat` of one map, without whole maps of size and offset."""
         boxes_at = partial(self.boxes_at, feats)
         heatmap = self.heatmap(feats)
         return self._decode(heatmap, boxes_at, batch_img_metas, rescale, input_hw)

@@ -1,5 +1,3 @@
-from typing import cast
-
 import torch
 from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
@@ -28,24 +26,14 @@ class ConvBranch(nn.Sequential):
             build_activation_layer(dict(act_cfg or dict(type="ReLU"), inplace=True)),
             nn.Conv2d(feat_channels, out_channels, 1),
         )
-        for conv in (self.first, self.last):
+        for conv in (self[0], self[2]):
             nn.init.zeros_(conv.get_parameter("bias"))
-
-    @property
-    def first(self) -> nn.Conv2d:
-        """The 3x3 convolution."""
-        return cast("nn.Conv2d", self[0])
-
-    @property
-    def last(self) -> nn.Conv2d:
-        """The 1x1 convolution."""
-        return cast("nn.Conv2d", self[2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the whole map (N, C_out, h, w) from ``x`` (N, C_in, h, w)."""
         if not torch.is_autocast_enabled(x.device.type):
             # Backbone and neck may be of lower precision for inference.
-            x = x.to(self.first.weight.dtype)
+            x = x.to(self[0].get_parameter("weight").dtype)
         return super().forward(x)
 
     def at(self, x: Tensor, image: Tensor, cell: Tensor) -> Tensor:
@@ -60,7 +48,7 @@ class ConvBranch(nn.Sequential):
             cell: (...) flat index ``y * w + x``.
 
         Returns:
-            (..., C_out), the whole map's values there.
+            (..., C_out).
         """
         height, width = x.shape[-2:]
         step = torch.arange(-1, 2, device=cell.device)
@@ -74,7 +62,10 @@ class ConvBranch(nn.Sequential):
             columns.clamp(0, width - 1),
         ]
         surroundings = surroundings.masked_fill(~inside[..., None], 0)
-        weight = self.first.weight.permute(0, 2, 3, 1).flatten(1)
+        first, activation, last = self
+        weight = first.get_parameter("weight").permute(0, 2, 3, 1).flatten(1)
         surroundings = surroundings.flatten(-3).to(weight.dtype)
-        hidden = self[1](F.linear(surroundings, weight, self.first.bias))
-        return F.linear(hidden, self.last.weight.flatten(1), self.last.bias)
+        bias = first.get_parameter("bias")
+        hidden = activation(F.linear(surroundings, weight, bias))
+        weight, bias = last.get_parameter("weight"), last.get_parameter("bias")
+        return F.linear(hidden, weight.flatten(1), bias)

@@ -30,7 +30,6 @@ class FairMOT(BaseMOTModel):
         task_weighting: How the losses of the two heads are joined;
             ``UncertaintyWeighting`` if None.
         data_preprocessor: Usually ``mmdet.TrackDataPreprocessor``.
-        init_cfg: MMEngine's initialisation.
 
     Raises:
         TypeError: If a part lacks what the model needs of it.
@@ -53,7 +52,9 @@ class FairMOT(BaseMOTModel):
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
         self.bbox_head: DetectionHead = MODELS.build(bbox_head)
+        check_part("bbox_head", self.bbox_head, DetectionHead, "fairmot_mm.FairMOTHead")
         self.reid_head: ReIDHead = MODELS.build(reid_head)
+        check_part("reid_head", self.reid_head, ReIDHead, "fairmot_mm.EmbeddingHead")
         self.task_weighting = MODELS.build(
             task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
         )
@@ -61,8 +62,6 @@ class FairMOT(BaseMOTModel):
         if tracker is not None:
             self.tracker = MODELS.build(tracker)
             check_part("tracker", self.tracker, Tracker, "fairmot_mm.JDETracker")
-        check_part("bbox_head", self.bbox_head, DetectionHead, "fairmot_mm.FairMOTHead")
-        check_part("reid_head", self.reid_head, ReIDHead, "fairmot_mm.EmbeddingHead")
         if getattr(self.tracker, "with_reid", False):
             raise ValueError(
                 f"{type(self.tracker).__name__} wants a ReID network for crops, which "
@@ -78,15 +77,12 @@ class FairMOT(BaseMOTModel):
         """Make the network faster for inference, in place; call after loading weights.
 
         Normalisation is folded into the convolutions before it, and maps are
-        channels-last. Boxes and embeddings are computed in single precision whatever
-        the type, at the peaks of the heatmap.
+        channels-last.
 
         Args:
             dtype: Precision of backbone, neck and heatmap; with ``torch.bfloat16`` a
-                CPU takes about half the time.
-
-        Returns:
-            Itself.
+                CPU takes about half the time. Boxes and embeddings are computed in
+                single precision, at the peaks of the heatmap.
         """
         self.eval().requires_grad_(False)
         self._layout = dict(dtype=dtype, memory_format=torch.channels_last)
@@ -108,14 +104,7 @@ class FairMOT(BaseMOTModel):
         return super().train(mode)
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
-        """Compute the one map (N, C, H/4, W/4) that the heads read.
-
-        Args:
-            inputs: (N, 3, H, W), RGB in [0, 1].
-
-        Returns:
-            The map, as the toolboxes hand maps on.
-        """
+        """Map images (N, 3, H, W), RGB in [0, 1], to one map (N, C, H/4, W/4)."""
         if inputs.dim() != 4:
             raise ValueError(
                 f"inputs of shape {tuple(inputs.shape)}: expected (N, 3, H, W)"
@@ -127,11 +116,7 @@ class FairMOT(BaseMOTModel):
     def _forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None
     ) -> dict[str, Tensor]:
-        """Compute the raw maps.
-
-        Args:
-            inputs: (N, 3, H, W), RGB in [0, 1].
-            data_samples: Not read.
+        """Compute the raw maps of images (N, 3, H, W), RGB in [0, 1].
 
         Returns:
             ``heatmap`` (N, C, H/4, W/4) logits, ``size`` (N, 4 or 2, H/4, W/4) and
@@ -172,9 +157,8 @@ class FairMOT(BaseMOTModel):
                     f"{sample.get('img_path', 'an image')}: pack the data with "
                     "fairmot_mm.PackTrackTrainInputs (-1 stands for no identity)"
                 )
-        (map_h, map_w), (input_h, input_w) = heatmap.shape[-2:], inputs.shape[-2:]
         targets = self.bbox_head.get_targets(
-            instances, (map_h, map_w), (input_h, input_w)
+            instances, heatmap.shape[-2:], inputs.shape[-2:]
         )
         objects = (targets.image, targets.cell)
         identities = torch.cat([item.instances_ids for item in instances])
@@ -213,9 +197,8 @@ class FairMOT(BaseMOTModel):
                 f"{len(inputs)} images and {len(metas)} metas came in, expected one"
             )
         feats = self.extract_feat(inputs)
-        height, width = inputs.shape[-2:]
         (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=(height, width)
+            feats, metas, input_hw=inputs.shape[-2:]
         )
         cells = found.pop("cells")
         found.embeddings = self.reid_head.embeddings_at(

@@ -18,7 +18,6 @@ class ConcatNeck(BaseModule):
 
     Args:
         in_channels: Channels of the maps that come in.
-        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -29,14 +28,7 @@ class ConcatNeck(BaseModule):
         self.out_channels = sum(in_channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Upsample bilinearly and concatenate.
-
-        Args:
-            inputs: Maps (N, C_i, H_i, W_i), finest first.
-
-        Returns:
-            One map (N, sum of C_i, H_0, W_0).
-        """
+        """Join maps (N, C_i, H_i, W_i), finest first, to one (N, sum C_i, H_0, W_0)."""
         check_num_maps(inputs, self.num_inputs)
         finest, *coarser = inputs
         upsampled = (

@@ -25,7 +25,6 @@ class CSPNeck(BaseModule):
         num_blocks: Bottlenecks in each CSP layer.
         norm_cfg: Normalisation layer.
         act_cfg: Activation layer.
-        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -57,15 +56,7 @@ class CSPNeck(BaseModule):
             )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Join the maps.
-
-        Args:
-            inputs: Maps (N, C_i, H_i, W_i), finest first, each half the size of the one
-                before.
-
-        Returns:
-            One map (N, C_0, H_0, W_0).
-        """
+        """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_0, H_0, W_0)."""
         check_num_maps(inputs, self.num_inputs)
         joined = inputs[-1]
         for finer, reduction, csp_layer in zip(

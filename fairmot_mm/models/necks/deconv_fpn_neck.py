@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -20,7 +21,6 @@ class DeconvFPNNeck(BaseModule):
         in_channels: Channels of the maps that come in, finest first.
         channels: Channels of the joined maps, coarsest first.
         norm_cfg: Normalisation layer.
-        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class DeconvFPNNeck(BaseModule):
         norm_cfg = norm_cfg or dict(type="BN")
         self.num_inputs = len(in_channels)
         self.out_channels = channels[-1]
-        before = (in_channels[-1], *channels[:-1])
         finer = in_channels[-2::-1]
         self.stages = nn.ModuleList(
-            DeconvStage(a, b, norm_cfg) for a, b in zip(before, channels, strict=True)
+            DeconvStage(a, b, norm_cfg)
+            for a, b in pairwise((in_channels[-1], *channels))
         )
         self.projections = nn.ModuleList(
             DeformConvModule(a, b, norm_cfg)
@@ -51,15 +51,7 @@ class DeconvFPNNeck(BaseModule):
         self.smooths = nn.ModuleList(DeformConvModule(c, c, norm_cfg) for c in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Join the maps.
-
-        Args:
-            inputs: Maps (N, C_i, H_i, W_i), finest first, each half the size of the one
-                before.
-
-        Returns:
-            One map (N, C_out, H_0, W_0).
-        """
+        """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_out, H_0, W_0)."""
         check_num_maps(inputs, self.num_inputs)
         joined = inputs[-1]
         for finer, stage, projection, smooth in zip(

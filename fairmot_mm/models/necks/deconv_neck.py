@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -20,7 +21,6 @@ class DeconvNeck(BaseModule):
         in_channels: Channels of the last map that comes in.
         channels: Channels after each stage; each doubles the map.
         norm_cfg: Normalisation layer.
-        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -33,22 +33,9 @@ class DeconvNeck(BaseModule):
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or dict(type="BN")
         self.out_channels = channels[-1]
-        self.stages = nn.Sequential(
-            *(
-                DeconvStage(before, after, norm_cfg)
-                for before, after in zip(
-                    (in_channels, *channels[:-1]), channels, strict=True
-                )
-            )
-        )
+        widths = pairwise((in_channels, *channels))
+        self.stages = nn.Sequential(*(DeconvStage(a, b, norm_cfg) for a, b in widths))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Upsample the last map.
-
-        Args:
-            inputs: Maps, the last one (N, C_in, H / 32, W / 32).
-
-        Returns:
-            One map (N, C_out, H / 4, W / 4).
-        """
+        """Map the last map (N, C_in, H / 32, W / 32) to (N, C_out, H / 4, W / 4)."""
         return (self.stages(inputs[-1]),)

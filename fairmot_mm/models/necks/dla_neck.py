@@ -52,12 +52,10 @@ class IDAUp(BaseModule):
         """Join each map to the finer one before it.
 
         Args:
-            maps: (N, C_i, H_i, W_i), finest first; the first already has
-                ``out_channels``.
+            maps: (N, C_i, H_i, W_i), finest first; the first has ``out_channels``.
 
         Returns:
-            The joined maps, all of the size of the first, one less than were given; the
-            last has seen every map.
+            The joined maps, one less, all of the size of the first.
         """
         out = []
         finer = maps[0]
@@ -84,7 +82,6 @@ class DLANeck(BaseModule):
         end_level: The final aggregation joins the levels before this one.
         use_dcn: Whether convolutions are deformable; plain ones otherwise.
         norm_cfg: Normalisation layer.
-        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(

@@ -60,7 +60,6 @@ class EmbeddingHead(BaseModule):
             focal loss.
         loss_weight: Weight of the loss.
         act_cfg: Activation between the two convolutions; ReLU if None.
-        init_cfg: MMEngine's initialisation.
     """
 
     LOSSES = ("ce", "focal")
@@ -102,7 +101,7 @@ class EmbeddingHead(BaseModule):
         elif self.num_ids is not None:
             self.classifier = nn.ModuleList(map(self._make_classifier, self.num_ids))
         if self.classifier is not None:
-            self.classifier.to(self.branch[0].weight.device)
+            self.classifier.to(next(self.branch.parameters()).device)
 
     def _make_classifier(self, num_ids: int) -> nn.Module:
         if num_ids == 0:
@@ -114,30 +113,14 @@ class EmbeddingHead(BaseModule):
         return classifier
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Compute the embeddings.
-
-        Args:
-            feats: One map (N, C_in, h, w).
-
-        Returns:
-            (N, embed_dims, h, w), not normalised.
-        """
+        """Map one map (N, C_in, h, w) to embeddings (N, embed_dims, h, w), raw."""
         (x,) = feats
         return self.branch(x)
 
     def embeddings_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
     ) -> Tensor:
-        """Compute the embeddings of some cells alone.
-
-        Args:
-            feats: One map (N, C_in, h, w).
-            image: (M,) index of the image in the batch.
-            cell: (M,) flat index ``y * w + x``.
-
-        Returns:
-            (M, embed_dims), of length 1.
-        """
+        """Embeddings (..., embed_dims) of length 1; see :meth:`ConvBranch.at`."""
         (x,) = feats
         return F.normalize(self.branch.at(x, image, cell).float(), dim=-1)
 

@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from fairmot_mm.registry import MODELS
+from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
 
 from .association import assign, box_iou, cosine_distance
 from .camera_motion import CameraFollower, warp_states
@@ -86,19 +87,22 @@ class JDETracker:
         self.kalman_filter = KalmanFilter(noise_by_score)
         self.reset()
 
-    def reset(self, frame_rate: float = 30.0) -> None:
+    def reset(self, frame_rate: float | None = DEFAULT_FRAME_RATE) -> None:
         """Forget all tracks and start a new video.
 
         Args:
-            frame_rate: Frames a second. A lost track is kept for ``int(frame_rate / 30
-                * num_frames_retain)`` frames.
+            frame_rate: Frames per second, 0.01 to 480; anything else is taken for 30
+                with a warning. A lost track is kept for
+                ``int(frame_rate / 30 * num_frames_retain)`` frames.
         """
+        frame_rate = usable_frame_rate(frame_rate, type(self).__name__)
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
         if self.camera is not None:
             self.camera.reset()
         self._frame = 0
         self._next_id = 1
-        self._tracks = Tracks.empty()
+        nothing = Detections.select(np.empty((0, 4)), np.empty(0), None, None, 0)
+        self._tracks = self._start(nothing)
 
     def track(
         self,

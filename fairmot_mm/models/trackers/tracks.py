@@ -33,24 +33,6 @@ class Tracks:
     confirmed: np.ndarray
     expired: np.ndarray
 
-    @classmethod
-    def empty(cls) -> "Tracks":
-        """No tracks."""
-        ints, flags = np.empty(0, int), np.empty(0, bool)
-        return cls(
-            ids=ints,
-            labels=ints,
-            scores=np.empty(0, np.float32),
-            means=np.empty((0, 8)),
-            covariances=np.empty((0, 8, 8)),
-            embeddings=np.empty((0, 0), np.float32),
-            first_frame=ints,
-            last_frame=ints,
-            tracked=flags,
-            confirmed=flags,
-            expired=flags,
-        )
-
     def __len__(self) -> int:
         return len(self.ids)
 

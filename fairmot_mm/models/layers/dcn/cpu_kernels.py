@@ -16,16 +16,18 @@ NumPy has no bfloat16: ``rows`` and ``columns`` of that type are passed as their
 """
 
 import functools
-import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable
 
 import numba
 import numpy as np
-from mmengine.logging import print_log
 
-Inputs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Array = np.ndarray
+Inputs = tuple[Array, Array, Array, Array, Array]  # rows, offset, mask, grid_y, grid_x
+Gradients = tuple[Array, Array, Array, Array]  # of columns, rows, offset, mask
+Buffers = tuple[Array, Array, Array]  # place, weight, fraction
 
 
 def _compiled(kernel: Callable, parallel: bool = False) -> Callable:
@@ -41,35 +43,21 @@ def _compiled(kernel: Callable, parallel: bool = False) -> Callable:
     )
     try:
         return compiler(cache=True)(kernel)
-    except RuntimeError:
-        _warn_of_missing_cache()
+    except RuntimeError as error:
+        warnings.warn(
+            "deformable convolution is compiled anew in each process: set "
+            f"NUMBA_CACHE_DIR to a writable folder ({error})",
+            stacklevel=2,
+        )
         return compiler()(kernel)
 
 
 _compiled_in_parallel = functools.partial(_compiled, parallel=True)
 
 
-@functools.cache
-def _warn_of_missing_cache() -> None:
-    print_log(
-        "Numba finds no writable folder for its cache, so deformable convolution is "
-        "compiled anew in each process: set NUMBA_CACHE_DIR to one",
-        logger="current",
-        level=logging.WARNING,
-    )
-
-
 @_compiled
 def _neighbours(
-    offset: np.ndarray,
-    at: int,
-    stride: int,
-    grid_y: float,
-    grid_x: np.ndarray,
-    map_shape: tuple[int, int, int, int],
-    place: np.ndarray,
-    weight: np.ndarray,
-    fraction: np.ndarray,
+    offset: Array, at: tuple, grid_y: float, grid_x: Array, shape: tuple, out: Buffers
 ) -> None:
     """Find the four neighbours of the samples of one kernel point in a row of cells.
 
@@ -77,19 +65,19 @@ def _neighbours(
 
     Args:
         offset: Offsets, flat.
-        at: Where this row's dy start in them.
-        stride: How much further on its dx start.
+        at: Where this row's dy and dx start in them.
         grid_y: Undeformed vertical position.
         grid_x: (length,) undeformed horizontal positions.
-        map_shape: Height, width and channels of the map, and the flat number of the
-            first of them that is read.
-        place: (4, length), filled with where the neighbours start in the flat map:
-            upper left, upper right, lower left, lower right.
-        weight: (4, length), filled with their bilinear weights, 0 outside.
-        fraction: (2, length), filled with the position within the cell.
+        shape: Height, width and channels of the map, and where it starts in the flat
+            ``rows``.
+        out: Filled in for the neighbours upper left, upper right, lower left and lower
+            right: ``place`` (4, length), where they start in the flat ``rows``;
+            ``weight`` (4, length), bilinear, 0 outside; ``fraction`` (2, length), the
+            position between them.
     """
-    height, width, channels, start = map_shape
-    at_y, at_x = np.uint64(at), np.uint64(at + stride)
+    height, width, channels, start = shape
+    place, weight, fraction = out
+    at_y, at_x = np.uint64(at[0]), np.uint64(at[1])
     for i in range(np.uint64(len(grid_x))):
         # Samples further outside are zero as well.
         y = min(max(grid_y + offset[at_y + i], -1), height)
@@ -117,30 +105,23 @@ def _neighbours(
 
 @_compiled
 def _locate(
-    inputs: Inputs,
-    offset: np.ndarray,
-    cell: int,
-    length: int,
-    point: int,
-    first: int,
-    buffers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    inputs: Inputs, cells: tuple[int, int], point: int, first: int, out: Buffers
 ) -> tuple[int, int, int]:
     """Locate the samples of one kernel point for some cells of one row.
 
     Args:
-        inputs: ``rows, offset, mask, grid_y, grid_x``.
-        offset: Of those, flat.
-        cell: The first cell.
-        length: How many, all in its row.
+        inputs: See the top of this file.
+        cells: The first cell and their number.
         point: The kernel point, counted over all groups.
-        first: First channel to read of the group's.
-        buffers: ``place, weight, fraction``, filled in by :func:`_neighbours`.
+        first: The first of the group's channels to read.
+        out: Filled in by :func:`_neighbours`.
 
     Returns:
         Where the cells' mask and dy start in the flat ``mask`` and ``offset``, and the
         first channel to read in all.
     """
-    rows, _, mask, grid_y, grid_x = inputs
+    rows, offset, mask, grid_y, grid_x = inputs
+    cell, length = cells
     _, height, width, channels = rows.shape
     _, planes, out_h, out_w = mask.shape
     points, area = grid_y.shape[1], out_h * out_w
@@ -151,19 +132,18 @@ def _locate(
     channel = g * (channels // (planes // points)) + first
     start = n * height * width * channels + channel
     _neighbours(
-        offset,
-        at_offset,
-        area,
+        offset.ravel(),
+        (at_offset, at_offset + area),
         grid_y[oy, k],
         grid_x[ox : ox + length, k],
         (height, width, channels, start),
-        *buffers,
+        out,
     )
     return at_mask, at_offset, channel
 
 
 @_compiled
-def _allocate_buffers(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _allocate_buffers(inputs: Inputs) -> Buffers:
     """Buffers that :func:`_locate` fills in for the cells of a row."""
     _, offset, mask, _, _ = inputs
     length = mask.shape[3]
@@ -198,25 +178,22 @@ def _narrowed(value: np.floating, like: np.generic) -> np.generic:
 
 @_compiled
 def _sample(
-    part: int, parts: int, inputs: Inputs, start: int, stop: int, columns: np.ndarray
+    part: int, parts: int, inputs: Inputs, start: int, stop: int, columns: Array
 ) -> None:
     """One of several shares of :func:`sample`: some of the cells."""
-    rows, offset, mask, grid_y, _ = inputs
+    rows, _, mask, grid_y, _ = inputs
     channels, (planes, _, out_w) = rows.shape[3], mask.shape[1:]
     points = grid_y.shape[1]
     size = np.uint64(channels // (planes // points))
     buffers = _allocate_buffers(inputs)
     place, weight, _ = buffers
-    flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
-    out = columns.ravel()
+    flat, flat_mask, out = rows.ravel(), mask.ravel(), columns.ravel()
     cell = start + (stop - start) * part // parts
     last = start + (stop - start) * (part + 1) // parts
     while cell < last:
         length = min(out_w - cell % out_w, last - cell)
         for point in range(planes):
-            at_mask, _, channel = _locate(
-                inputs, flat_offset, cell, length, point, 0, buffers
-            )
+            at_mask, _, channel = _locate(inputs, (cell, length), point, 0, buffers)
             row = (cell - start) * points + point % points
             to, at_mask = np.uint64(row * channels + channel), np.uint64(at_mask)
             for i in range(np.uint64(length)):
@@ -238,21 +215,14 @@ def _sample(
 
 @_compiled
 def _sample_backward(
-    part: int,
-    parts: int,
-    inputs: Inputs,
-    start: int,
-    stop: int,
-    columns: np.ndarray,
-    grad_rows: np.ndarray,
-    grad_offset: np.ndarray,
-    grad_mask: np.ndarray,
+    part: int, parts: int, inputs: Inputs, start: int, stop: int, gradients: Gradients
 ) -> None:
     """One of several shares of :func:`sample_backward`: some of the channels.
 
     No two shares add to the same numbers of ``grad_rows``.
     """
     rows, offset, mask, grid_y, grid_x = inputs
+    columns, grad_rows, grad_offset, grad_mask = gradients
     _, height, width, channels = rows.shape
     planes, out_h, out_w = mask.shape[1:]
     points = grid_y.shape[1]
@@ -270,7 +240,7 @@ def _sample_backward(
         length = min(out_w - ox, stop - cell)
         for point in range(planes):
             at_mask, at_offset, channel = _locate(
-                inputs, flat_offset, cell, length, point, first, buffers
+                inputs, (cell, length), point, first, buffers
             )
             k = point % points
             row = (cell - start) * points + k
@@ -328,7 +298,7 @@ def _sample_backward(
 
 @_compiled_in_parallel
 def _sample_in_parallel(
-    parts: int, inputs: Inputs, start: int, stop: int, columns: np.ndarray
+    parts: int, inputs: Inputs, start: int, stop: int, columns: Array
 ) -> None:
     for part in numba.prange(parts):
         _sample(part, parts, inputs, start, stop, columns)
@@ -336,22 +306,12 @@ def _sample_in_parallel(
 
 @_compiled_in_parallel
 def _sample_backward_in_parallel(
-    parts: int,
-    inputs: Inputs,
-    start: int,
-    stop: int,
-    columns: np.ndarray,
-    grad_rows: np.ndarray,
-    grad_offset: np.ndarray,
-    grad_mask: np.ndarray,
+    parts: int, inputs: Inputs, start: int, stop: int, gradients: Gradients
 ) -> None:
     for part in numba.prange(parts):
-        _sample_backward(
-            part, parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
-        )
+        _sample_backward(part, parts, inputs, start, stop, gradients)
 
 
-_MAX_THREADS = numba.get_num_threads()
 # Numba's own thread pool, used where there is no OpenMP, serves one caller at a time;
 # and GNU OpenMP terminates a forked process that uses it again.
 _one_at_a_time = threading.Lock()
@@ -360,38 +320,31 @@ if hasattr(os, "register_at_fork"):  # where processes fork
     os.register_at_fork(after_in_child=_in_child.set)
 
 
-def sample(threads: int, *arguments: object) -> None:
-    """Sample a range of output cells.
-
-    Args:
-        threads: Threads that may share the work.
-        *arguments: ``(rows, offset, mask, grid_y, grid_x), start, stop, columns`` (see
-            the top of this file); ``columns`` is filled in.
-    """
-    _share_out(_sample, _sample_in_parallel, threads, arguments)
+def sample(threads: int, inputs: Inputs, start: int, stop: int, columns: Array) -> None:
+    """Sample a range of output cells into ``columns``, sharing the work by threads."""
+    _share_out(_sample, _sample_in_parallel, threads, inputs, start, stop, columns)
 
 
-def sample_backward(threads: int, *arguments: object) -> None:
+def sample_backward(
+    threads: int, inputs: Inputs, start: int, stop: int, gradients: Gradients
+) -> None:
     """Gradients of :func:`sample`.
 
-    Args:
-        threads: Threads that may share the work.
-        *arguments: Those of :func:`sample`, ``columns`` holding gradients, which the
-            samples replace; ``grad_rows`` as ``rows``, which is added to;
-            ``grad_offset`` (threads, ...) and ``grad_mask`` (threads, ...) as
-            ``offset`` and ``mask`` per thread, of which the cells' share is filled in:
-            the gradient is the sum over the threads.
+    In ``gradients`` the samples replace those of ``columns``; those of ``rows`` are
+    added to; those of ``offset`` and ``mask`` (threads, ...) are filled in for the
+    range of cells, and are to be summed over the threads.
     """
-    _share_out(_sample_backward, _sample_backward_in_parallel, threads, arguments)
+    shares = (_sample_backward, _sample_backward_in_parallel)
+    _share_out(*shares, threads, inputs, start, stop, gradients)
 
 
 def _share_out(
-    alone: Callable, in_parallel: Callable, threads: int, arguments: tuple
+    alone: Callable, in_parallel: Callable, threads: int, *arguments: object
 ) -> None:
     if threads == 1 or _in_child.is_set():
         for part in range(threads):
             alone(part, threads, *arguments)
         return
     with _one_at_a_time:
-        numba.set_num_threads(min(threads, _MAX_THREADS))
+        numba.set_num_threads(min(threads, vars(numba.config)["NUMBA_NUM_THREADS"]))
         in_parallel(threads, *arguments)

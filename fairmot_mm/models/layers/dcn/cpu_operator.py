@@ -18,14 +18,7 @@ MIN_CHANNELS = 16
 class Samples:
     """The samples of one deformable convolution, a chunk of output cells at a time.
 
-    Args:
-        x: (N, C, H, W).
-        offset: (N, 2 * G * K, Ho, Wo).
-        mask: (N, G * K, Ho, Wo).
-        kernel_size: Kernel height and width.
-        stride: Vertical and horizontal stride.
-        padding: Vertical and horizontal zero padding.
-        dilation: Vertical and horizontal dilation.
+    Takes the arguments of :func:`sampled_deform_conv2d`.
     """
 
     def __init__(
@@ -82,20 +75,14 @@ class Samples:
         )
         return columns[: stop - start].to(self.dtype)
 
-    def backward(
-        self,
-        start: int,
-        stop: int,
-        columns: Tensor,
-        grad_rows: Tensor,
-        grad_offset: Tensor,
-        grad_mask: Tensor,
-    ) -> None:
-        """Gradients of a chunk; the samples replace their gradients in ``columns``."""
+    def backward(self, start: int, stop: int, *gradients: Tensor) -> None:
+        """Gradients of a chunk; see :func:`cpu_kernels.sample_backward`."""
         from . import cpu_kernels
 
-        arrays = [t.numpy() for t in (columns, grad_rows, grad_offset, grad_mask)]
-        cpu_kernels.sample_backward(len(grad_mask), self.inputs, start, stop, *arrays)
+        columns, rows, offset, mask = (t.numpy() for t in gradients)
+        cpu_kernels.sample_backward(
+            len(mask), self.inputs, start, stop, (columns, rows, offset, mask)
+        )
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -192,16 +179,6 @@ def sampled_deform_conv2d_backward(
     """Gradients of :func:`sampled_deform_conv2d`.
 
     The samples are recomputed, which is cheap beside the matrix products.
-
-    Args:
-        grad: Gradient (N, C_out, Ho, Wo) of the output; the others are the operator's.
-        x: See :func:`sampled_deform_conv2d`, like those that follow.
-        offset: See there.
-        mask: See there.
-        weight: See there.
-        stride: See there.
-        padding: See there.
-        dilation: See there.
 
     Returns:
         Gradients of ``x``, ``offset``, ``mask`` and ``weight``.

@@ -16,16 +16,8 @@ class DCNv2(nn.Conv2d):
     The offset branch starts at zero, so that a fresh layer samples the regular grid
     with a modulation of 0.5 (Zhu et al., *Deformable ConvNets v2*, CVPR 2019).
 
-    Args:
-        in_channels: Channels of the input map.
-        out_channels: Channels of the output map.
-        kernel_size: Kernel height and width.
-        stride: Stride.
-        padding: Zero padding in pixels.
-        dilation: Dilation.
-        groups: Groups of the convolution.
+    Args beyond those of ``nn.Conv2d``:
         deform_groups: Groups of channels with offsets of their own.
-        bias: Whether the convolution has a bias.
         backend: ``torchvision``, ``cpu`` (see :func:`sampled_deform_conv2d`) or
             ``auto``, which takes ``cpu`` for tensors there and ``torchvision``
             elsewhere.
@@ -85,8 +77,7 @@ class DCNv2(nn.Conv2d):
         # Two thirds are offsets, read as interleaved (dy, dx) pairs.
         offset, mask = maps.tensor_split([maps.shape[1] // 3 * 2], dim=1)
         mask = mask.sigmoid()
-        kind = x.device.type
-        dtype = x.dtype
+        kind, dtype = x.device.type, x.dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
         geometry = (self.stride, self.padding, self.dilation)

@@ -2,63 +2,21 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from mmdet.structures import DetDataSample, TrackDataSample
+from annotated_samples import INPUT, MOT17, make_mot_sequence, pipeline_of
+from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
-from mmengine.config import Config
 
 from fairmot_mm.datasets import MOTFrameDataset, MOTVideoDataset
-from fairmot_mm.formats.mot import MOTSequence, split_range
 from fairmot_mm.registry import DATASETS
 
-DATA_CONFIG = Path(__file__).parents[2] / "configs/_base_/mot_folder_data.py"
-NETWORK_INPUT = (96, 64)
-
-# Four frames of 64 x 48 pixels; nothing is on the second.
-MOT17 = """\
-1,3,5,6,20,30,1,1,1.0
-1,9,-4.5,2,10,20,1,1,0.25
-1,4,30,6,12,12,1,3,0.8
-1,5,1,1,8,8,0,1,1.0
-3,9,0,2,10,20,1,1,0.125
-3,7,2,2,5,9,1,7,1
-4,3,6,6.5,20,30,1,1,0.9
-"""
 MOT15 = """\
 1,3,5,6,20,30,1,-1,-1,-1
 1,9,-4.5,2,10,20,0,-1,-1,-1
 4,3,6,6.5,20,30,1,4.2,-7.1,0
 """
-
-
-def make_sequence(
-    root: Path, name: str = "SEQ", gt: str | None = MOT17, frames: int = 4
-) -> Path:
-    folder = root / name
-    (folder / "img1").mkdir(parents=True)
-    for frame in range(1, frames + 1):
-        image = np.full((48, 64, 3), 20 * frame, np.uint8)
-        assert cv2.imwrite(str(folder / "img1" / f"{frame:06d}.jpg"), image)
-    if gt is not None:
-        (folder / "gt").mkdir()
-        (folder / "gt/gt.txt").write_text(gt)
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={name}\nimDir=img1\nframeRate=25\nseqLength={frames}\n"
-        "imWidth=64\nimHeight=48\nimExt=.jpg\n"
-    )
-    return folder
-
-
-def pipeline(name: str) -> list[dict]:
-    """A pipeline of the configs with a small network input."""
-    transforms = Config.fromfile(DATA_CONFIG)[name]
-    parts = transforms + transforms[0].get("transforms", [])
-    (letterbox,) = (part for part in parts if part["type"] == "Letterbox")
-    letterbox["size"] = NETWORK_INPUT
-    return transforms
 
 
 def boxes_of(record: dict) -> list[list[float]]:
@@ -84,7 +42,7 @@ def summary(dataset: MOTFrameDataset) -> list[tuple]:
 
 
 def test_mot17_lines_become_records(tmp_path):
-    root = make_sequence(tmp_path)
+    root = make_mot_sequence(tmp_path)
     dataset = MOTFrameDataset(str(tmp_path))
     assert summary(dataset) == [
         (1, [[5, 6, 25, 36], [-4.5, 2, 5.5, 22]], [0, 0], [0, 1]),
@@ -98,7 +56,7 @@ def test_mot17_lines_become_records(tmp_path):
 
 
 def test_mot15_lines_become_records(tmp_path):
-    make_sequence(tmp_path, gt=MOT15)
+    make_mot_sequence(tmp_path, gt=MOT15)
     dataset = MOTFrameDataset(str(tmp_path))
     assert summary(dataset) == [
         (1, [[5, 6, 25, 36]], [0], [0]),
@@ -110,7 +68,7 @@ def test_mot15_lines_become_records(tmp_path):
 
 
 def test_mot15_has_pedestrians_only(tmp_path):
-    make_sequence(tmp_path, gt=MOT15)
+    make_mot_sequence(tmp_path, gt=MOT15)
     both = MOTFrameDataset(str(tmp_path), metainfo=dict(classes=("car", "pedestrian")))
     assert [labels for _, _, labels, _ in summary(both)] == [[1], [], [], [1]]
     with pytest.raises(ValueError, match="empty ground truth"):
@@ -118,7 +76,7 @@ def test_mot15_has_pedestrians_only(tmp_path):
 
 
 def test_labels_follow_the_order_of_the_classes(tmp_path):
-    make_sequence(tmp_path)
+    make_mot_sequence(tmp_path)
     classes = ("static_person", "car", "pedestrian")
     dataset = MOTFrameDataset(str(tmp_path), metainfo=dict(classes=classes))
     # Identities 3, 4, 7 and 9 of the file.
@@ -134,7 +92,7 @@ def test_labels_follow_the_order_of_the_classes(tmp_path):
 
 def test_identities_of_each_class_count_from_zero(tmp_path):
     for name in ("A", "B"):
-        make_sequence(tmp_path, name)
+        make_mot_sequence(tmp_path, name)
     classes = ("static_person", "car", "pedestrian")
     dataset = MOTFrameDataset(
         str(tmp_path), per_class_ids=True, metainfo=dict(classes=classes)
@@ -151,14 +109,14 @@ def test_identities_of_each_class_count_from_zero(tmp_path):
     [(0.125, [2, 0, 1, 1], 2), (0.25, [2, 0, 0, 1], 2), (0.26, [1, 0, 0, 1], 1)],
 )
 def test_what_is_hardly_visible_is_left_out(tmp_path, least, boxes_per_frame, num_ids):
-    make_sequence(tmp_path)
+    make_mot_sequence(tmp_path)
     dataset = MOTFrameDataset(str(tmp_path), min_visibility=least)
     assert [len(boxes) for _, boxes, _, _ in summary(dataset)] == boxes_per_frame
     assert dataset.num_ids == num_ids
 
 
 def test_halves(tmp_path):
-    make_sequence(tmp_path)
+    make_mot_sequence(tmp_path)
     first = MOTFrameDataset(str(tmp_path), half="first")
     second = MOTFrameDataset(str(tmp_path), half="second")
     whole = MOTFrameDataset(str(tmp_path))
@@ -170,7 +128,7 @@ def test_halves(tmp_path):
 
 def test_identities_of_the_other_half_are_not_counted(tmp_path):
     gt = MOT17 + "4,20,1,1,9,9,1,1,1\n2,1,1,1,9,9,1,1,1\n"
-    make_sequence(tmp_path, gt=gt)
+    make_mot_sequence(tmp_path, gt=gt)
     first = MOTFrameDataset(str(tmp_path), half="first")
     second = MOTFrameDataset(str(tmp_path), half="second")
     # 1, 3, 9 and 3, 9, 20.
@@ -179,33 +137,9 @@ def test_identities_of_the_other_half_are_not_counted(tmp_path):
     assert (first.num_ids, second.num_ids) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("length", "half", "expected"),
-    [
-        (7, None, (1, 7)),
-        (7, "first", (1, 3)),
-        (7, "second", (4, 7)),
-        (8, "first", (1, 4)),
-        (8, "second", (5, 8)),
-        (1, None, (1, 1)),
-        (1, "second", (1, 1)),
-    ],
-)
-def test_split_range(length, half, expected):
-    assert split_range(MOTSequence("SEQ", "SEQ", length, 30, 8, 8), half) == expected
-
-
-def test_impossible_halves():
-    short = MOTSequence("FOLDER", "SEQ", 1, 30, 8, 8)
-    with pytest.raises(ValueError, match=r"FOLDER: the first half .* of 1 is empty"):
-        split_range(short, "first")
-    with pytest.raises(ValueError, match="half='third': choose 'first', 'second' or"):
-        split_range(short, "third")
-
-
 def test_identities_are_numbered_over_sequences(tmp_path):
     for name in ("A", "B", "C"):
-        make_sequence(tmp_path, name)
+        make_mot_sequence(tmp_path, name)
     dataset = MOTFrameDataset(str(tmp_path))
     assert dataset.num_ids == 6
     assert [ids for *_, ids in summary(dataset)] == [
@@ -217,7 +151,7 @@ def test_identities_are_numbered_over_sequences(tmp_path):
 
 def test_sequences_by_name_and_by_detector(tmp_path):
     for name in ("M-01-DPM", "M-01-SDP", "M-02-SDP"):
-        make_sequence(tmp_path, name)
+        make_mot_sequence(tmp_path, name)
 
     def folders(**kwargs) -> list[str]:
         dataset = MOTFrameDataset(str(tmp_path), **kwargs)
@@ -265,12 +199,12 @@ def test_records_equal_the_lines_of_the_files(request, source):
 
 
 def test_a_frame_without_boxes_goes_through_training_transforms(tmp_path):
-    make_sequence(tmp_path)
-    dataset = MOTFrameDataset(str(tmp_path), pipeline=pipeline("train_pipeline"))
+    make_mot_sequence(tmp_path)
+    dataset = MOTFrameDataset(str(tmp_path), pipeline=pipeline_of("train_pipeline"))
     np.random.seed(0)
     for _ in range(10):
         packed = dataset[1]
-        assert packed["inputs"].shape == (3, *NETWORK_INPUT[::-1])
+        assert packed["inputs"].shape == (3, *INPUT[::-1])
         assert packed["inputs"].dtype == torch.uint8
         sample = packed["data_samples"]
         assert isinstance(sample, DetDataSample)
@@ -282,11 +216,11 @@ def test_a_frame_without_boxes_goes_through_training_transforms(tmp_path):
 
 
 def test_boxes_and_identities_come_out_of_training_transforms(tmp_path):
-    make_sequence(tmp_path)
+    make_mot_sequence(tmp_path)
     config = dict(
         type="MOTFrameDataset",
         data_root=str(tmp_path),
-        pipeline=pipeline("train_pipeline"),
+        pipeline=pipeline_of("train_pipeline"),
     )
     dataset = DATASETS.build(config)
     np.random.seed(0)
@@ -317,12 +251,12 @@ def test_missing_folder_is_named(tmp_path):
 
 
 def test_missing_images_are_named(tmp_path):
-    folder = make_sequence(tmp_path)
+    folder = make_mot_sequence(tmp_path)
     for frame in (3, 4):
         (folder / f"img1/{frame:06d}.jpg").unlink()
     for build in both_datasets(tmp_path):
         with pytest.raises(
-            FileNotFoundError, match=r"000003\.jpg is missing, and 1 more of 4 frames"
+            FileNotFoundError, match=r"000003\.jpg: missing, and 1 more of 4 images"
         ):
             build()
     # Nobody needs them for the first half.
@@ -331,15 +265,15 @@ def test_missing_images_are_named(tmp_path):
 
 
 def test_missing_image_folder_is_named(tmp_path):
-    folder = make_sequence(tmp_path)
+    folder = make_mot_sequence(tmp_path)
     (folder / "img1").rename(folder / "images")
     for build in both_datasets(tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"no image folder .*SEQ/img1"):
+        with pytest.raises(FileNotFoundError, match=r"SEQ/img1/000001\.jpg: missing"):
             build()
 
 
 def test_half_of_one_frame_is_refused(tmp_path):
-    make_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n", frames=1)
+    make_mot_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n", frames=1)
     for build in both_datasets(tmp_path, half="first"):
         with pytest.raises(ValueError, match="first half of its seqLength"):
             build()
@@ -348,7 +282,7 @@ def test_half_of_one_frame_is_refused(tmp_path):
 
 
 def test_unknown_class_asked_for(tmp_path):
-    make_sequence(tmp_path)
+    make_mot_sequence(tmp_path)
     with pytest.raises(
         ValueError, match=r"unknown class 'person' in metainfo\.classes: .*pedestrian"
     ):
@@ -359,13 +293,13 @@ def test_unknown_class_asked_for(tmp_path):
 def test_unknown_class_in_the_file(tmp_path, number):
     # Line 2 comes first in the file, line 3 in the order of frames.
     gt = f"1,1,1,1,9,9,1,1,1\n4,2,1,1,9,9,1,{number},1\n2,2,1,1,9,9,1,{number},1\n"
-    make_sequence(tmp_path, gt=gt)
+    make_mot_sequence(tmp_path, gt=gt)
     with pytest.raises(ValueError, match=rf"gt\.txt:2: unknown class {number}, exp"):
         MOTFrameDataset(str(tmp_path))
 
 
 def test_class_of_a_line_that_is_not_marked_is_not_looked_at(tmp_path):
-    make_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n1,2,1,1,9,9,0,14,1\n")
+    make_mot_sequence(tmp_path, gt="1,1,1,1,9,9,1,1,1\n1,2,1,1,9,9,0,14,1\n")
     assert MOTFrameDataset(str(tmp_path)).num_ids == 1
 
 
@@ -380,13 +314,13 @@ def test_class_of_a_line_that_is_not_marked_is_not_looked_at(tmp_path):
     ids=["marked 0", "other classes", "hidden", "other half"],
 )
 def test_ground_truth_without_any_box_left_is_refused(tmp_path, gt, options):
-    make_sequence(tmp_path, gt=gt)
-    with pytest.raises(ValueError, match="empty ground truth: none of the 2 lines of"):
+    make_mot_sequence(tmp_path, gt=gt)
+    with pytest.raises(ValueError, match=r"empty ground truth: .*left out: 2 "):
         MOTFrameDataset(str(tmp_path), **options)
 
 
 def test_training_needs_ground_truth_and_tracking_does_not(tmp_path):
-    make_sequence(tmp_path, gt=None)
+    make_mot_sequence(tmp_path, gt=None)
     with pytest.raises(FileNotFoundError, match=r"gt\.txt: no ground truth"):
         MOTFrameDataset(str(tmp_path))
     assert len(MOTVideoDataset(str(tmp_path))) == 1
@@ -418,84 +352,11 @@ def spoil_absent(path: Path) -> None:
     "spoil", [spoil_empty, spoil_text, spoil_end, spoil_folder, spoil_absent]
 )
 def test_unreadable_image_is_named(tmp_path, spoil):
-    folder = make_sequence(tmp_path)
-    train = MOTFrameDataset(str(tmp_path), pipeline=pipeline("train_pipeline"))
-    test = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
+    folder = make_mot_sequence(tmp_path)
+    train = MOTFrameDataset(str(tmp_path), pipeline=pipeline_of("train_pipeline"))
+    test = MOTVideoDataset(str(tmp_path), pipeline=pipeline_of("test_pipeline"))
     spoil(folder / "img1/000003.jpg")
     with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
         train[2]
     with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
         test[0, 2]
-
-
-def test_videos_know_their_frames(tmp_path):
-    make_sequence(tmp_path, "A", gt=None)
-    make_sequence(tmp_path, "B", gt=None, frames=3)
-    dataset = MOTVideoDataset(str(tmp_path))
-    videos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    assert [video["video_length"] for video in videos] == [4, 3]
-    assert [video["video_id"] for video in videos] == [0, 1]
-    assert videos[1]["images"][2] == dict(
-        img_path=str(tmp_path / "B/img1/000003.jpg"),
-        img_id=6,
-        frame_id=2,
-        frame_number=3,
-        frame_rate=25.0,
-        frame_range=(1, 3),
-        sequence_name="B",
-        sequence_root=str(tmp_path / "B"),
-    )
-    img_ids = [image["img_id"] for video in videos for image in video["images"]]
-    assert img_ids == list(range(7))
-    assert [dataset.get_len_per_video(i) for i in range(2)] == [4, 3]
-
-
-def test_second_half_of_a_video_starts_at_frame_id_zero(tmp_path):
-    make_sequence(tmp_path, gt=None, frames=5)
-    dataset = MOTVideoDataset(str(tmp_path), half="second")
-    metas = [
-        (frame["frame_id"], frame["frame_number"], frame["frame_range"])
-        for frame in dataset.get_data_info(0)["images"]
-    ]
-    assert metas == [(0, 3, (3, 5)), (1, 4, (3, 5)), (2, 5, (3, 5))]
-
-
-def test_packed_frame_of_a_video(tmp_path):
-    make_sequence(tmp_path, "A", gt=None)
-    make_sequence(tmp_path, "B", gt=None, frames=3)
-    dataset = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
-    packed = dataset[1, 2]
-    assert packed["inputs"].shape == (1, 3, *NETWORK_INPUT[::-1])
-    assert isinstance(packed["data_samples"], TrackDataSample)
-    (frame,) = packed["data_samples"].video_data_samples
-    expected = dict(
-        img_path=str(tmp_path / "B/img1/000003.jpg"),
-        img_id=6,
-        frame_id=2,
-        frame_number=3,
-        frame_rate=25.0,
-        frame_range=(1, 3),
-        sequence_name="B",
-        sequence_root=str(tmp_path / "B"),
-        video_id=1,
-        video_length=1,
-        ori_video_length=3,
-        ori_shape=(48, 64),
-        img_shape=NETWORK_INPUT[::-1],
-    )
-    assert {key: frame.metainfo.get(key) for key in expected} == expected
-    # 64 x 48 fits 96 x 64 at 4/3, with a border of (96 - 85) / 2 left and right.
-    assert frame.scale_factor == pytest.approx((4 / 3, 4 / 3))
-    image = packed["inputs"][0].permute(1, 2, 0).numpy()
-    assert (abs(image[:, 6:-6].astype(int) - 60) <= 3).all()
-    assert (abs(image[:, :5].astype(float) - 127.5) <= 0.5).all()
-
-
-def test_packed_video(tmp_path):
-    make_sequence(tmp_path, gt=None)
-    dataset = MOTVideoDataset(str(tmp_path), pipeline=pipeline("test_pipeline"))
-    packed = dataset[0]
-    assert packed["inputs"].shape == (4, 3, *NETWORK_INPUT[::-1])
-    frames = packed["data_samples"].video_data_samples
-    assert [frame.frame_id for frame in frames] == [0, 1, 2, 3]
-    assert [frame.frame_number for frame in frames] == [1, 2, 3, 4]

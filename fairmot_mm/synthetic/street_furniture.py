@@ -8,17 +8,17 @@ from .camera import FAR, Camera, Point
 from .canvas import Canvas, trapezoid
 from .colour import hsv, shade
 from .figure import draw_figure
-from .look import Look
+from .person import Person
 from .sprite import STATIC_PERSON, Item, Sprite
 
 
-def place_furniture(
+def place_street_furniture(
     camera: Camera, rng: np.random.Generator, identities: Iterator[int]
 ) -> Iterator[Item]:
-    """Street furniture that hides people, and now and then a mannequin."""
+    """Objects that hide people, and in half of the scenes a mannequin."""
     kinds = (_draw_lamp_post, _draw_advertising_column, _draw_planter, _draw_bench)
     chosen = rng.permutation(len(kinds))[: rng.integers(2, 4)]
-    # A slot of the image's width each, so that they do not hide one another.
+    # Each has its own part of the image's width, so that they do not overlap.
     slots = np.linspace(-0.9, 0.9, len(chosen) + 2)
     with_mannequin = rng.random() < 0.5
     for slot, kind in zip(slots, chosen, strict=False):
@@ -30,8 +30,8 @@ def place_furniture(
         depth = rng.uniform(0.7 * FAR, FAR)
         lateral = rng.uniform(-0.85, 0.85) * camera.half_view(depth)
         foot, scale = camera.project(lateral, depth), camera.scale(depth)
-        look = Look.sample(rng, rng.random()).as_mannequin()
-        sprite = draw_figure(look, foot, 1.75 * scale, None, facing=-1)
+        person = Person.sample(rng, rng.random()).as_mannequin()
+        sprite = draw_figure(person, foot, 1.75 * scale, None, facing=-1)
         yield Item(sprite, depth, foot, 0.5 * scale, next(identities), STATIC_PERSON)
 
 

@@ -8,8 +8,8 @@ from .colour import Colour, hsv
 
 
 @dataclass(frozen=True)
-class Look:
-    """What tells a person from the others; lengths in body heights."""
+class Person:
+    """Body and clothes of a person; lengths in body heights."""
 
     skin: Colour
     hair: Colour
@@ -26,10 +26,10 @@ class Look:
     half_shoulder: float
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, hue: float) -> Look:
-        """Dress somebody in clothes around a hue (in turns)."""
+    def sample(cls, rng: np.random.Generator, hue: float) -> Person:
+        """A random person in clothes around a hue (in turns)."""
         skin_value = rng.uniform(0.4, 0.95)
-        # Apart from the top by hue or by lightness, else the figure is one blob.
+        # Differs from the top in hue or lightness, or the figure would be one blob.
         bottom_hue = hue + rng.uniform(0.25, 0.75)
         return cls(
             skin=hsv(rng.uniform(0.04, 0.09), rng.uniform(0.3, 0.55), skin_value),
@@ -47,7 +47,7 @@ class Look:
             half_shoulder=rng.uniform(0.075, 0.1),
         )
 
-    def as_mannequin(self) -> Look:
+    def as_mannequin(self) -> Person:
         """The same clothes on pale plastic."""
         plastic = (205, 210, 215)
         return replace(self, skin=plastic, hair=plastic)

@@ -2,7 +2,7 @@ import colorsys
 
 import numpy as np
 
-from fairmot_mm.visualization.colours import identity_colour
+from fairmot_mm.visualization.primitives import identity_colour
 
 
 def test_colours_are_stable_and_apart():

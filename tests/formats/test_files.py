@@ -1,0 +1,18 @@
+import pytest
+
+from fairmot_mm.formats.files import write_file
+
+
+def test_a_file_is_whole_or_not_there(tmp_path, full_disk):
+    path = tmp_path / "new" / "file.txt"
+    with full_disk(1000), pytest.raises(OSError, match=r"file\.txt"):
+        write_file(path, b"x" * 2000)
+    assert list(path.parent.iterdir()) == []
+
+    write_file(path, b"before")
+    with full_disk(1000), pytest.raises(OSError, match=r"file\.txt"):
+        write_file(path, b"x" * 2000)
+    assert path.read_bytes() == b"before"
+    write_file(path, b"after")
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+    assert path.read_bytes() == b"after"
