@@ -6,8 +6,8 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from .boxes import xyxy_to_xywh
-from .files import write_file
 from .tables import check_keys, read_table
+from .writing import write_file
 
 # Frame, identity, x, y, w, h, score.
 _LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1\n"

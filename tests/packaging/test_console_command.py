@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -28,14 +27,11 @@ def fairmot(*arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize("command", [None, *cli.COMMANDS])
 def test_help_imports_nothing_heavy(command):
-    start = time.perf_counter()
     done = fairmot(*([command] if command else []), "--help")
-    seconds = time.perf_counter() - start
     assert (done.returncode, done.stderr) == (0, "")
     name = f"fairmot {command}" if command else "fairmot COMMAND"
     assert done.stdout.startswith(f"usage: {name} ")
     assert done.stdout.endswith("\nimported\n")
-    assert seconds < 5  # 0.1 to 0.3 on an idle machine
 
 
 def test_help_lists_every_command(capsys):

@@ -10,8 +10,8 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from fairmot_mm.formats.files import write_file
 from fairmot_mm.formats.images import read_image
+from fairmot_mm.formats.writing import write_file
 from fairmot_mm.registry import HOOKS
 from fairmot_mm.streams import VideoSink
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate

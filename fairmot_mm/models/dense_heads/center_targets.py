@@ -93,8 +93,8 @@ def _draw_gaussians(
 def center_targets(
     instances: Sequence[InstanceData],
     num_classes: int,
-    map_hw: tuple[int, int],
-    input_hw: tuple[int, int],
+    map_hw: Sequence[int],
+    input_hw: Sequence[int],
     ltrb: bool = True,
 ) -> CenterTargets:
     """Encode boxes as centre points (FairMOT, section 3.2.1).

@@ -101,8 +101,8 @@ class FairMOTHead(BaseDenseHead):
     def get_targets(
         self,
         batch_gt_instances: Sequence[InstanceData],
-        map_hw: tuple[int, int],
-        input_hw: tuple[int, int],
+        map_hw: Sequence[int],
+        input_hw: Sequence[int],
     ) -> CenterTargets:
         """Encode a batch's boxes; see :func:`center_targets`."""
         return center_targets(

@@ -6,14 +6,14 @@ import pytest
 
 SCRIPT = """
 import sys, torch
-import fairmot_mm
+from fairmot_mm.models import DCNv2
 KERNELS = "fairmot_mm.models.layers.dcn.cpu_kernels"
 assert KERNELS not in sys.modules, "compiled before a CPU needs it"
 if {cacheless}:
     from numba.core import caching
     caching.CacheImpl._locator_classes = []
 torch.set_num_threads(1)
-conv = fairmot_mm.models.DCNv2(2, 2, 3, padding=1).requires_grad_(False)
+conv = DCNv2(2, 2, 3, padding=1).requires_grad_(False)
 image = torch.randn(1, 2, 4, 4)
 expected = torch.nn.functional.conv2d(image, conv.weight / 2, conv.bias, padding=1)
 assert torch.allclose(conv(image), expected, atol=1e-6)

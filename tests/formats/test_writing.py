@@ -1,6 +1,6 @@
 import pytest
 
-from fairmot_mm.formats.files import write_file
+from fairmot_mm.formats.writing import write_file
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, full_disk):
