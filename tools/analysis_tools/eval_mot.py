@@ -32,7 +32,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument(
-        "--backend", choices=("trackeval", "motmetrics"), default="trackeval"
+        "--backend", default="trackeval", help="trackeval (default) or motmetrics"
     )
     parser.add_argument(
         "--sequences",
@@ -113,8 +113,12 @@ def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> N
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Score, print the table and write the figures."""
-    from fairmot_mm.evaluation import evaluate, format_table, load_cases
+    from fairmot_mm.evaluation import BACKENDS, evaluate, format_table, load_cases
 
+    if args.backend not in BACKENDS:
+        raise ValueError(
+            f"--backend: no {args.backend}, expected {' or '.join(BACKENDS)}"
+        )
     if not args.results.is_dir():
         raise FileNotFoundError(f"{args.results}: no such folder of result files")
     folders = find_folders(args.gt_root)
