@@ -63,7 +63,8 @@ class JointDataset(ConcatDataset):
         defaults = dict(pipeline=pipeline, input_size=input_size)
         self.sources = [_build(dataset, defaults) for dataset in datasets]
         _check_classes(self.sources)
-        super().__init__(self.sources, lazy_init=lazy_init)
+        # Which identity is which differs from source to source.
+        super().__init__(self.sources, lazy_init=lazy_init, ignore_keys="identities")
 
     def full_init(self) -> None:
         """Read all sources and shift their identities."""
