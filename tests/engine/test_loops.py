@@ -84,9 +84,11 @@ def people(data) -> set:
 )
 def test_plain_runner_trains_the_classifier(config, synthetic, loop, monkeypatch):
     reads = []
-    load = MOTFrameDataset.load_records
+    read = MOTFrameDataset.read_sequences
     monkeypatch.setattr(
-        MOTFrameDataset, "load_records", lambda self: reads.append(self) or load(self)
+        MOTFrameDataset,
+        "read_sequences",
+        lambda self, errors: reads.append(self) or read(self, errors),
     )
     config.train_cfg = loop
     if loop["type"] == "FairMOTIterTrainLoop":
