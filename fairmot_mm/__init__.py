@@ -1,9 +1,12 @@
-"""FairMOT multi-object tracking as a plugin for the MM toolboxes."""
+"""FairMOT multi-object tracking as a plugin for the MM toolboxes.
 
-from .utils.mmcv_ops import importable_operators
+Nothing is imported yet: MMEngine imports :mod:`fairmot_mm.registry` when the scope is
+first named, and a registry its components when one of them is first looked for.
+"""
 
-with importable_operators():  # MMDetection is imported here
-    from . import datasets, engine, evaluation, models
+from .utils import toolbox_imports
 from .version import __version__
 
-__all__ = ["__version__", "datasets", "engine", "evaluation", "models"]
+toolbox_imports.arrange()
+
+__all__ = ["__version__"]

@@ -10,7 +10,7 @@ fi
 arguments=("$1")
 processes=$2
 shift 2
-"${PYTHON:-python}" -m torch.distributed.run \
+"${PYTHON:-python}" "$(dirname "$0")/dist_run.py" \
   --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
   --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
   --nproc_per_node="$processes" \

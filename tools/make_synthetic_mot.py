@@ -5,28 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
-from fairmot_mm.synthetic import make_dataset
-
-
-def _fail(message: object) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        _fail(message)  # one line, without the usage
+from fairmot_mm.utils.command_line import Parser, command
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -39,10 +19,9 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write train/ and test/ into")
     parser.add_argument("--train", type=int, default=4, help="training sequences")
     parser.add_argument("--test", type=int, default=2, help="test sequences")
@@ -59,12 +38,23 @@ def _parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the SYN-* sequences in OUT"
     )
-    return parser.parse_args(argv)
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line; ends with exit code 2 on an error."""
-    args = _parse_args(argv)
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Make the sequences."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from fairmot_mm.synthetic import make_dataset
+
     console = Console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}"),
@@ -78,22 +68,18 @@ def main(argv: list[str] | None = None) -> None:
     with progress:
         frames = max(0, args.train + args.test) * max(0, args.frames)
         task = progress.add_task("drawing frames", total=frames)
-        try:
-            folders = make_dataset(
-                args.out,
-                train_sequences=args.train,
-                test_sequences=args.test,
-                num_frames=args.frames,
-                num_people=args.people,
-                size=args.size,
-                seed=args.seed,
-                street_seed=args.street,
-                overwrite=args.overwrite,
-                progress=lambda: progress.advance(task),
-            )
-        except (ValueError, OSError) as error:
-            progress.stop()
-            _fail(error)
+        folders = make_dataset(
+            args.out,
+            train_sequences=args.train,
+            test_sequences=args.test,
+            num_frames=args.frames,
+            num_people=args.people,
+            size=args.size,
+            seed=args.seed,
+            street_seed=args.street,
+            overwrite=args.overwrite,
+            progress=lambda: progress.advance(task),
+        )
     for split in ("train", "test"):
         names = [folder.name for folder in folders if folder.parent.name == split]
         if names:
@@ -101,4 +87,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

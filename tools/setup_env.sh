@@ -1,56 +1,91 @@
 #!/usr/bin/env bash
-# Make the environment: setup_env.sh [DIR], .venv beside this repository by default.
-# Run again, it brings an existing one up to date.
+# Make the environment: setup_env.sh [--family NAME] [DIR]
+# NAME: onedl (default), the maintained continuation of the OpenMMLab toolboxes, or
+# openmmlab, the originals. DIR: .venv, or .venv-openmmlab, beside this repository.
+# Run again, it brings an existing one up to date. PYTHON names the interpreter.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
-directory=${1:-$repository/.venv}
+supported="3.10 3.11 3.12 3.13"
 
 say() { echo "[setup] $*"; }
+fail() {
+  echo "error: $*" >&2
+  exit 2
+}
 
-python=""
-for candidate in "${PYTHON:-}" python3.11 python3 python; do
-  [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
-  if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-    python=$candidate
-    break
-  fi
+family=onedl
+directory=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --family) family=${2:-} && shift ;;
+    -*) fail "unknown option $1: setup_env.sh [--family onedl|openmmlab] [DIR]" ;;
+    *) directory=$1 ;;
+  esac
+  shift
 done
+case $family in
+  onedl) directory=${directory:-$repository/.venv} ;;
+  openmmlab) directory=${directory:-$repository/.venv-openmmlab} ;;
+  *) fail "no family '$family' of toolboxes: onedl or openmmlab" ;;
+esac
+
+is_supported() {
+  local version
+  version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) &&
+    [[ " $supported " == *" $version "* ]]
+}
+
 # Absent, or left half made where Python's module venv was incomplete.
 if ! "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
+  python=""
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3 python; do
+    if [ -n "$candidate" ] && is_supported "$candidate"; then
+      python=$candidate
+      break
+    fi
+  done
   if [ -z "$python" ]; then
-    echo "error: no Python 3.11 found, name one: PYTHON=/path/to/python3.11 $0" >&2
-    exit 1
+    fail "no Python of $supported found, name one: PYTHON=/path/to/python $0"
   fi
   say "making $directory with $("$python" --version)"
   "$python" -m venv "$directory"
 fi
-if ! "$directory/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-  echo "error: $directory holds another Python than 3.11: choose another directory" >&2
-  exit 1
+if ! is_supported "$directory/bin/python"; then
+  fail "$directory holds a Python other than $supported: choose another directory"
 fi
 pip=("$directory/bin/python" -m pip --disable-pip-version-check)
 
 # What is installed is a function of these two files; unchanged, there is nothing to do.
-state=$(cat "$repository/setup.cfg" "$repository/tools/setup_env.sh" | cksum)
-if [ "$(cat "$directory/.fairmot_mm" 2>/dev/null)" = "$state $repository" ]; then
+state="$(cat "$repository/setup.cfg" "$repository/tools/setup_env.sh" | cksum) $family $repository"
+if [ "$(cat "$directory/.fairmot_mm" 2>/dev/null)" = "$state" ]; then
   say "$directory is up to date"
   exit 0
 fi
 rm -f "$directory/.fairmot_mm"
 
+# Both families write the same folders.
+others="mmengine mmcv mmcv-lite mmdet"
+if [ "$family" = openmmlab ]; then others="onedl-mmengine onedl-mmcv onedl-mmdetection"; fi
+for other in $others; do
+  if "${pip[@]}" show -q "$other" >/dev/null 2>&1; then
+    fail "$directory holds '$other', of the other family of toolboxes: choose another directory"
+  fi
+done
+
 say "1/4 PyTorch"
 "${pip[@]}" install -q torch==2.14.1 torchvision==0.29.1
 
-say "2/4 fairmot_mm with the MM stack, evaluation and test dependencies"
-for original in mmengine mmcv mmcv-lite mmdet; do
-  if "${pip[@]}" show -q "$original" >/dev/null 2>&1; then
-    echo "error: $directory holds '$original', which writes the same folders as its" \
-      "maintained continuation 'onedl-*': choose another directory" >&2
-    exit 1
-  fi
-done
-# Ninja and a compiler would otherwise spend a quarter of an hour on MMCV's operators.
-MMCV_WITH_OPS=0 "${pip[@]}" install -q -e "$repository[mm,test]"
+say "2/4 fairmot_mm with the $family toolboxes, evaluation and test dependencies"
+if [ "$family" = onedl ]; then
+  # Ninja and a compiler would otherwise spend a quarter of an hour on MMCV's operators.
+  MMCV_WITH_OPS=0 "${pip[@]}" install -q -e "$repository[mm,test]"
+else
+  "${pip[@]}" install -q -e "$repository[test]"
+  # Their pins predate current versions of what they need.
+  MMCV_WITH_OPS=0 "${pip[@]}" install -q --no-deps mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0
+  "${pip[@]}" install -q addict matplotlib packaging pycocotools pyyaml shapely six termcolor \
+    terminaltables tqdm yapf
+fi
 
 say "3/4 MMTracking, without its stale pins"
 "${pip[@]}" install -q --no-deps mmtrack==1.0.0rc1 mmcls==1.0.0rc6
@@ -59,7 +94,7 @@ if ! output=$("${pip[@]}" install -q seaborn scikit-learn attributee model-index
   exit 1
 fi
 # What is left is that the pins are not met.
-echo "$output" | grep -v -e 'dependency resolver' -e '^mmtrack .* requires' >&2 || true
+echo "$output" | grep -v -e 'dependency resolver' -e ' requires ' >&2 || true
 
 say "4/4 check"
 if ! "$directory/bin/python" -c 'import cv2' 2>/dev/null; then
@@ -72,5 +107,5 @@ import torch, mmcv, mmdet, mmengine, fairmot_mm.integrations.mmtrack
 print("[setup] torch", torch.__version__, "mmengine", mmengine.__version__,
       "mmcv", mmcv.__version__, "mmdet", mmdet.__version__,
       "CUDA" if torch.cuda.is_available() else "CPU")'
-echo "$state $repository" >"$directory/.fairmot_mm"
+echo "$state" >"$directory/.fairmot_mm"
 say "done: $directory/bin/python, or  source $directory/bin/activate"

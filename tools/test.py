@@ -1,20 +1,24 @@
-"""Track and score: python tools/test.py CONFIG CHECKPOINT."""
+"""Track and score."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.config import Config
-from mmengine.model import is_model_wrapper
+from fairmot_mm.utils.command_line import (
+    Parser,
+    command,
+    read_config,
+    runner_parser,
+    running,
+)
 
-import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.checkpoints import load_for_tracking
-from fairmot_mm.engine.runner import build_runner
-from fairmot_mm.utils.command_line import read_config, runner_parser
+if TYPE_CHECKING:  # so that --help need not wait for MMEngine
+    from mmengine.config import Config
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def make_parser() -> Parser:
+    """Describe the command line."""
     parser = runner_parser(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--out", help="folder for the result files, one per sequence")
@@ -29,10 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
     )
-    return parser.parse_args()
+    return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> "Config":
     """Join the config file and the command line."""
     cfg = read_config(args)
     if args.format_only:
@@ -51,17 +55,24 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Track and score."""
-    args = parse_args()
+    import torch
+    from mmengine.model import is_model_wrapper
+
+    from fairmot_mm.checkpoints import load_for_tracking
+    from fairmot_mm.engine.runner import build_runner
+
     runner = build_runner(load_config(args))
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     # Not the runner's own loading, which lets tensors be missing.
     load_for_tracking(model, args.checkpoint)
     if (optimize := getattr(model, "optimize_for_inference", None)) is not None:
         optimize(torch.bfloat16 if args.amp else torch.float32)
-    runner.test()
+    with running():
+        runner.test()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,25 +1,23 @@
-"""Track a video: track_video.py SOURCE CONFIG CHECKPOINT --out FILE.txt."""
+"""Track a video, a stream, a camera or a folder of images."""
 
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
-import torch
-from mmdet.structures import TrackDataSample
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from fairmot_mm.utils.command_line import Parser, command, find_config, running
 
-from fairmot_mm.apis import init_model, track_video
-from fairmot_mm.engine.runner import keep_freed_memory
-from fairmot_mm.utils.command_line import add_cfg_options
+if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
+    from mmdet.structures import TrackDataSample
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument(
         "source", help="video file or stream, number of a camera, or folder of images"
     )
-    parser.add_argument("config", help="config file")
+    parser.add_config()
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
@@ -27,37 +25,44 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--amp", action="store_true", help="bfloat16: faster, nearly the same tracks"
     )
-    add_cfg_options(parser)
-    args = parser.parse_args()
-    if args.out is None and args.show is None:
-        parser.error("nothing to do: name a file with --out or --show")
-    return args
+    return parser
 
 
-def main() -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Track."""
-    args = parse_args()
+    if args.out is None and args.show is None:
+        raise ValueError("nothing to do: name a file with --out or --show")
+    import torch
+    from rich.progress import (
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    from fairmot_mm.apis import init_model, track_video
+    from fairmot_mm.engine.runner import keep_freed_memory
+
     keep_freed_memory()
     dtype = torch.bfloat16 if args.amp else torch.float32
     model = init_model(
-        args.config, args.checkpoint, args.device, args.cfg_options, dtype
+        *(find_config(args.config), args.checkpoint, args.device),
+        *(args.cfg_options, dtype),
     )
     source = int(args.source) if args.source.isdecimal() else args.source
     columns = (MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn())
     start = time.perf_counter()
-    with Progress(*columns, TextColumn("{task.description}")) as progress:
+    with running(), Progress(*columns, TextColumn("{task.description}")) as progress:
         task = progress.add_task("", total=None)
 
-        def on_frame(number: int, result: TrackDataSample) -> None:
+        def on_frame(number: int, result: "TrackDataSample") -> None:
             speed = (number + 1) / (time.perf_counter() - start)
             tracks = len(result.pred_track_instances)
             text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
-        try:
-            count = track_video(model, source, args.out, args.show, on_frame)
-        except (OSError, ValueError) as error:
-            sys.exit(f"error: {error}")
+        count = track_video(model, source, args.out, args.show, on_frame)
     seconds = time.perf_counter() - start
     print(f"{count} frames in {seconds:.1f} s, {count / seconds:.2f} a second")
     for path in (args.out, args.show):
@@ -66,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

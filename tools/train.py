@@ -1,17 +1,23 @@
-"""Train a model: python tools/train.py CONFIG."""
+"""Train a model."""
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
-import torch
-from mmengine.config import Config
+from fairmot_mm.utils.command_line import (
+    Parser,
+    command,
+    read_config,
+    runner_parser,
+    running,
+)
 
-import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.engine.runner import build_runner
-from fairmot_mm.utils.command_line import read_config, runner_parser
+if TYPE_CHECKING:  # so that --help need not wait for MMEngine
+    from mmengine.config import Config
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def make_parser() -> Parser:
+    """Describe the command line."""
     parser = runner_parser(__doc__)
     parser.add_argument(
         "--resume",
@@ -25,11 +31,13 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="scale the learning rate with the batch, see auto_scale_lr in the config",
     )
-    return parser.parse_args()
+    return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> "Config":
     """Join the config file and the command line."""
+    import torch
+
     cfg = read_config(args)
     if args.amp and torch.cuda.is_available():
         cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
@@ -37,7 +45,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.type = "fairmot_mm.BFloat16OptimWrapper"
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
-            raise KeyError(
+            raise ValueError(
                 f"--auto-scale-lr needs auto_scale_lr.base_batch_size in {args.config}"
             )
         cfg.auto_scale_lr.enable = True
@@ -47,10 +55,15 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Train."""
-    build_runner(load_config(parse_args())).train()
+    from fairmot_mm.engine.runner import build_runner
+
+    runner = build_runner(load_config(args))
+    with running():
+        runner.train()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

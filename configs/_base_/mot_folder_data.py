@@ -13,6 +13,7 @@ pack_frames = dict(
         "frame_number",
         "frame_range",
         "frame_rate",
+        "pad_param",
         "sequence_name",
         "sequence_root",
     ),

@@ -49,7 +49,11 @@ test_pipeline = [
     dict(type="fairmot_mm.Letterbox", size=input_size),
     # Last, so that the visualiser finds the boxes in pixels of the image it draws on.
     dict(type="LoadTrackAnnotations", with_instance_id=True),
-    dict(type="PackTrackInputs", pack_single_img=True, meta_keys=("frame_rate",)),
+    dict(
+        type="PackTrackInputs",
+        pack_single_img=True,
+        meta_keys=("frame_rate", "pad_param"),
+    ),
 ]
 
 train_dataloader = dict(

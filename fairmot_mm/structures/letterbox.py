@@ -1,6 +1,23 @@
+"""Letterboxing and its inverse; what was done travels in the image's metas."""
+
 import cv2
 import numpy as np
 from torch import Tensor
+
+
+def fit(
+    image_hw: tuple[int, int], input_hw: tuple[int, int]
+) -> tuple[float, tuple[float, float, float, float]]:
+    """Scale factor and border by which an image is centred in the network input.
+
+    Returns:
+        The factor, and the width of the border (top, bottom, left, right) in pixels of
+        the input, before anything is rounded: ``pad_param``.
+    """
+    (height, width), (input_h, input_w) = image_hw, input_hw
+    factor = min(input_h / height, input_w / width)
+    top, left = (input_h - height * factor) / 2, (input_w - width * factor) / 2
+    return factor, (top, top, left, left)
 
 
 def letterbox(
@@ -9,17 +26,18 @@ def letterbox(
     """Resize an image to fit a size and centre it there on grey.
 
     Args:
-        img (np.ndarray): (h, w, 3) uint8.
-        size (tuple[int, int]): Width and height of the result.
-        pad_value (float): Grey of the border.
+        img: (h, w, 3) uint8.
+        size: Width and height of the result.
+        pad_value: Grey of the border.
 
     Returns:
-        tuple[np.ndarray, float, tuple[float, float]]: The image (height, width, 3), the
-        factor it was resized by, and the width of the border on the left and on top
-        in pixels, before it is rounded to whole ones.
+        The image (height, width, 3), the factor it was resized by, and the width of the
+        border on the left and on top of the resized image, before the border is rounded
+        to whole pixels: annotations are moved by it, as in the reference
+        implementation.
     """
     width, height = size
-    factor = min(height / img.shape[0], width / img.shape[1])
+    factor, _ = fit(img.shape[:2], (height, width))
     inner_w, inner_h = (max(round(side * factor), 1) for side in img.shape[1::-1])
     border = (width - inner_w) / 2, (height - inner_h) / 2
     # An odd border has its greater half on the right and at the bottom.
@@ -35,33 +53,49 @@ def letterbox(
 def input_to_image(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tensor:
     """Map boxes from the network input back to the original image.
 
-    A letterboxed image lies centred in its input: the published decoding undoes just
-    that, without the letterbox's rounding to whole pixels. An image resized by the
-    toolbox's own ``Resize`` lies in the top left corner instead; it is told by an
-    ``img_shape`` that is nothing but ``ori_shape`` scaled.
+    Undoes what the metas record: ``scale_factor`` (width, height) and ``pad_param``
+    (top, bottom, left, right; MMYOLO's meaning) of a letterbox, or ``scale_factor``
+    alone, where the image lies in the top left corner, as after the toolboxes'
+    ``Resize`` and ``Pad``. ``img_shape`` is not read: ``Pad`` overwrites it. With
+    neither, the image is taken to be letterboxed in the input.
 
     Args:
-        boxes (Tensor): (K, 4) xyxy in pixels of the network input.
-        meta (dict): ``ori_shape``, and from the toolbox's transforms ``img_shape`` and
-            ``scale_factor`` (width, height).
-        input_hw (tuple[int, int]): Height and width of the network input.
+        boxes: (K, 4) xyxy in pixels of the network input.
+        meta: ``ori_shape`` and, from the transforms, the above.
+        input_hw: Height and width of the network input.
 
     Returns:
-        Tensor: (K, 4) xyxy in pixels of the original image.
+        (K, 4) xyxy in pixels of the original image.
 
     Raises:
         KeyError: If ``ori_shape`` is missing.
+        ValueError: If a letterbox's ``pad_param`` was lost on the way.
     """
     if "ori_shape" not in meta:
         raise KeyError("the image's metas need 'ori_shape', its (height, width)")
     height, width = meta["ori_shape"][:2]
-    factor = meta.get("scale_factor")
-    if factor is not None and "img_shape" in meta:
-        resized = (round(height * factor[1]), round(width * factor[0]))
-        if tuple(meta["img_shape"][:2]) == resized:
-            return boxes / boxes.new_tensor([*factor, *factor])
-    input_h, input_w = input_hw
-    scale = max(width / input_w, height / input_h)
-    middle_in = boxes.new_tensor([input_w / 2, input_h / 2] * 2)
-    middle_out = boxes.new_tensor([width / 2, height / 2] * 2)
-    return (boxes - middle_in) * scale + middle_out
+    if (scale_factor := meta.get("scale_factor")) is None:
+        factor, (top, _, left, _) = fit((height, width), input_hw)
+        scale_factor = (factor, factor)
+    elif "pad_param" in meta:
+        top, _, left, _ = meta["pad_param"]
+    else:
+        top = left = 0.0
+        _check_whole_pixels(width * scale_factor[0], height * scale_factor[1])
+    # From the middle of the image: the reference implementation's order of roundings.
+    middle = (width / 2, height / 2)
+    middle_in = (left + middle[0] * scale_factor[0], top + middle[1] * scale_factor[1])
+    inverse = boxes.new_tensor([1 / factor for factor in scale_factor[:2]] * 2)
+    return (boxes - boxes.new_tensor(middle_in * 2)) * inverse + boxes.new_tensor(
+        middle * 2
+    )
+
+
+def _check_whole_pixels(width: float, height: float) -> None:
+    """The toolboxes' ``Resize`` gives whole pixels; a letterbox's factor need not."""
+    if max(abs(side - round(side)) for side in (width, height)) > 0.01:
+        raise ValueError(
+            f"the metas' scale_factor makes the image {width:.2f}x{height:.2f} pixels "
+            "large, which no Resize does, and pad_param is missing: add 'pad_param' to "
+            "meta_keys of the transform that packs the inputs"
+        )

@@ -1,33 +1,97 @@
-"""What the command lines of the tools share."""
+"""What the tools' command lines share: options, configs by name, one way to fail."""
 
 import argparse
+import difflib
+import functools
+import json
 import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from mmengine.config import Config, DictAction
+if TYPE_CHECKING:  # so that --help need not wait for MMEngine
+    from mmengine.config import Config
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# In a checkout these are links to the folders at its top.
+PACKAGED = PACKAGE / ".mim"
+CONFIGS, TOOLS = PACKAGED / "configs", PACKAGED / "tools"
 
 
-class CfgOptions(DictAction):
+class CfgOptions(argparse.Action):
     """MMEngine's reader of KEY=VALUE, which leaves the blanks in a path."""
 
-    @staticmethod
-    def _parse_iterable(val: str) -> object:
-        if " " in val and not set("[](),") & set(val):
-            return val.strip("'\"")
-        return DictAction._parse_iterable(val)
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add the settings to those given before."""
+        from mmengine.config import DictAction
+
+        settings = dict(getattr(namespace, self.dest) or {})
+        for item in map(str, values or ()):
+            key, equals, value = item.partition("=")
+            if not equals:
+                parser.error(f"{option_string} {item}: expected KEY=VALUE")
+            if " " in value and not set("[](),") & set(value):
+                settings[key] = value.strip("'\"")
+            else:
+                settings[key] = DictAction._parse_iterable(value)
+        setattr(namespace, self.dest, settings)
 
 
-def runner_parser(description: str) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Parser of a tool: its docstring is printed as it stands, an error in one line."""
+
+    program: str | None = None  # how the tool was called, if not as a script
+
+    def __init__(
+        self,
+        description: str | None,
+        formatter: type[argparse.HelpFormatter] = argparse.RawDescriptionHelpFormatter,
+    ) -> None:
+        super().__init__(
+            self.program, description=description, formatter_class=formatter
+        )
+        self.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error"
+        )
+
+    def add_config(self, help: str = "config file, or name of a packaged one") -> None:
+        """Add the positional ``config`` and ``--cfg-options``."""
+        self.add_argument("config", help=help)
+        self.add_argument(
+            "--cfg-options",
+            nargs="+",
+            action=CfgOptions,
+            metavar="KEY=VALUE",
+            help="override settings of the config",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Exit without the usage, which hides the message."""
+        _report(message)
+        sys.exit(2)
+
+
+def runner_parser(description: str | None) -> Parser:
     """Parser with the toolboxes' usual options of a tool that runs a config."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="config file")
+    parser = Parser(description)
+    parser.add_config()
     parser.add_argument("--work-dir", help="folder of logs, checkpoints and figures")
-    add_cfg_options(parser)
     parser.add_argument(
         "--launcher",
         choices=("none", "pytorch", "slurm"),
         default="none",
-        help="who started the processes; the scripts dist_* and slurm_* say it",
+        help="what started the processes; set by the scripts dist_* and slurm_*",
     )
     parser.add_argument(
         "--local-rank",
@@ -39,26 +103,46 @@ def runner_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``."""
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=CfgOptions,
-        metavar="KEY=VALUE",
-        help="override settings of the config",
+def find_config(name: str) -> str:
+    """Path of a config.
+
+    Args:
+        name: A file, or a packaged config's name, such as ``fairmot_dla34_mot17``.
+
+    Raises:
+        FileNotFoundError: If it is neither; names the packaged configs most like it.
+    """
+    if Path(name).is_file():
+        return name
+    packaged = {
+        path.relative_to(CONFIGS).with_suffix("").as_posix(): path
+        for path in CONFIGS.rglob("*.py")
+        if path.parent.name != "_base_"
+    }
+    if name in packaged:
+        return str(packaged[name])
+    similar = difflib.get_close_matches(Path(name).stem, packaged)
+    raise FileNotFoundError(
+        f"no config {name}: neither a file nor a packaged config"
+        + (f"; did you mean {' or '.join(similar)}?" if similar else "")
     )
 
 
-def open_config(args: argparse.Namespace) -> Config:
+def open_config(args: argparse.Namespace) -> "Config":
     """Join the config file and ``--cfg-options``."""
-    cfg = Config.fromfile(args.config)
+    from mmengine.config import Config
+
+    path = find_config(args.config)
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(f"{path}:{error.lineno}: {error.msg}") from error
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
-def read_config(args: argparse.Namespace) -> Config:
+def read_config(args: argparse.Namespace) -> "Config":
     """Join the config file and the options of :func:`runner_parser`."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = open_config(args)
@@ -68,3 +152,105 @@ def read_config(args: argparse.Namespace) -> Config:
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
     return cfg
+
+
+class Main(Protocol):
+    """A tool, to be called with its arguments or with those of the process."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Return the exit status."""
+
+
+def command(
+    make_parser: Callable[[], Parser],
+) -> Callable[[Callable[[argparse.Namespace], int | None]], Main]:
+    """Make a tool's ``main(args)`` a ``main(argv=None)`` that returns an exit status.
+
+    A tool's input (options, configs, files, checkpoints) is the user's: whatever
+    exception it causes ends as one line ``error: ...`` on stderr, and status 2. With
+    ``--debug`` the exception is raised. See :func:`running` for what takes hours.
+    Ctrl-C ends with status 130, as in a shell.
+    """
+
+    def decorate(main: Callable[[argparse.Namespace], int | None]) -> Main:
+        @functools.wraps(main)
+        def run(argv: Sequence[str] | None = None) -> int:
+            args = make_parser().parse_args(argv)
+            try:
+                return main(args) or 0
+            except KeyboardInterrupt:
+                if args.debug:
+                    raise
+                print("interrupted", file=sys.stderr)
+                return 130
+            except Exception as error:
+                if args.debug:
+                    raise
+                _report(one_line(error))
+                return 2
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Frame the long part of a tool.
+
+    Here an error that is not about the tool's input is a defect: its traceback is
+    printed and the status is 1, so that nobody has to run for hours again to see where
+    it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _about_input(error):
+            raise
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _about_input(error: Exception) -> bool:
+    """Whether files, config or checkpoint are at fault.
+
+    So are they if the file system failed, if something was being built or loaded, or
+    if this package raised the error itself.
+    """
+    # A data loader's worker hands its traceback on as text.
+    text = "".join(traceback.format_tb(error.__traceback__)) + str(error)
+    frames = re.findall(
+        r'^ +File "(.+)", line \d+, in (\w+)\n +(.+)', text, re.MULTILINE
+    )
+    file, _, source = frames[-1]
+    return (
+        isinstance(error, OSError)
+        or any(name.startswith(("build_", "load_")) for _, name, _ in frames)
+        or (
+            source.startswith("raise ") and Path(file).resolve().is_relative_to(PACKAGE)
+        )
+    )
+
+
+def _report(message: str) -> None:
+    """Print one line; under torchrun leave it to tools/dist_run.py, for all at once."""
+    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if error_file:
+        told = dict(message=message, timestamp=int(time.time()))
+        Path(error_file).write_text(json.dumps(told), encoding="utf-8")
+    else:
+        print(f"error: {message}", file=sys.stderr)
+
+
+def one_line(error: Exception) -> str:
+    """The message of an exception; its type too where the message may need it."""
+    name = type(error).__name__
+    text = str(error)
+    if isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])  # without the quotes
+    if "Original Traceback" in text:  # of a data loader's worker
+        text = text.strip().splitlines()[-1].removeprefix(f"{name}: ")
+    text = " ".join(text.split())
+    if isinstance(error, OSError | ValueError) and text:
+        return text
+    return " ".join(filter(None, (f"{name}:", text, "(--debug shows where)")))

@@ -285,20 +285,15 @@ def test_command_line(tmp_path, capsys):
     ("options", "message"),
     [
         (["--frames=0"], "num_frames"),
-        (["--size=big"], "WIDTHxHEIGHT"),
         (["--train=0", "--test=0"], "both be 0"),
-        (["--train=many"], "--train"),
     ],
 )
 def test_command_line_errors(tmp_path, capsys, options, message):
     main = runpy.run_path(str(TOOL))["main"]
-    with pytest.raises(SystemExit) as end:
-        main([str(tmp_path), *options])
-    assert end.value.code == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert len(error) == 1
-    assert error[0].startswith("error: ")
-    assert message in error[0]
+    assert main([str(tmp_path), *options]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ")
+    assert message in error
 
 
 def test_a_street_can_be_shared_and_people_are_not(tmp_path):

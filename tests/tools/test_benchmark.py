@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/analysis_tools/benchmark.py"
 sys.path.insert(0, str(TOOL.parent))
 
-from benchmark import _crowd  # noqa: E402
+from benchmark_sections import _crowd  # noqa: E402
 from reference_impl import TrackByTrack  # noqa: E402
 
 from fairmot_mm.models import JDETracker  # noqa: E402

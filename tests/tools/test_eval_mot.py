@@ -84,7 +84,7 @@ def test_links_to_folders_of_one_name_are_both_scored(
 def test_gt_root_may_be_a_lax_sequence(eval_mot, folders, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(
-        eval_mot, "print_log", lambda message, **_: said.append(message)
+        "mmengine.logging.print_log", lambda message, **_: said.append(message)
     )
     gt_root, results = folders
     sequence = gt_root / "MOT17-90"

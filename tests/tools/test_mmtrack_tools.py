@@ -49,7 +49,10 @@ augment = [
     dict(type='fairmot_mm.RandomBoxAffine'),
     dict(type='mmdet.RandomFlip', prob=0.5),
 ]
-pack = dict(type='PackTrackInputs', pack_single_img=True, meta_keys=('frame_rate',))
+pack = dict(
+    type='PackTrackInputs',
+    pack_single_img=True,
+    meta_keys=('frame_rate', 'pad_param'))
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

@@ -134,6 +134,7 @@ def run_as_script(folder, arguments):
         os.dup2(os.open(folder / name, flags), number)
     torch.set_num_threads(1)
     sys.argv = arguments
+    sys.path.insert(0, str(Path(arguments[0]).parent))
     runpy.run_path(arguments[0], run_name="__main__")
 
 

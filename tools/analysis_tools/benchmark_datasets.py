@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import re
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from rich.progress import track
 
 from fairmot_mm.datasets import FrameDataset, JDEFrameDataset, MOTFrameDataset
 from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
+from fairmot_mm.utils.command_line import Parser, command
 
 PER_FOLDER = 1000
 WORKERS = 2
@@ -106,15 +108,18 @@ def measure(name: str, build: Callable[[], FrameDataset]) -> None:
     )
 
 
-def main() -> None:
-    """Write the data and measure."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the data")
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--boxes", type=int, default=8, help="boxes of an image")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Make the data up and measure."""
     init_default_scope("fairmot_mm")
     mot, jde = args.out / "mot", args.out / f"jde_{args.images}x{args.boxes}"
     if not mot.is_dir():
@@ -126,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

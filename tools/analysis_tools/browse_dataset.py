@@ -11,26 +11,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-from mmengine.registry import init_default_scope
-from rich.progress import track
+from fairmot_mm.utils.command_line import Parser, command, open_config
 
-import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.registry import DATASETS
-from fairmot_mm.utils.command_line import add_cfg_options, open_config
-from fairmot_mm.visualization.training_view import contact_sheet, draw_training_sample
+if TYPE_CHECKING:  # so that --help need not wait for NumPy
+    import numpy as np
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="its train_dataloader.dataset is drawn")
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
+    parser.add_config("its train_dataloader.dataset is drawn")
     parser.add_argument(
         "--out", type=Path, default=Path("browse"), help="folder for the drawings"
     )
@@ -40,15 +33,24 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--shuffle", action="store_true", help="samples at random")
     parser.add_argument("--seed", type=int, default=0, help="of augmentation and order")
-    add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    if args.number < 1:
-        parser.error("--number must be at least 1")
-    return args
+    return parser
 
 
-def run(args: argparse.Namespace) -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Draw and write."""
+    import numpy as np
+    from mmengine.registry import init_default_scope
+    from rich.progress import track
+
+    from fairmot_mm.registry import DATASETS
+    from fairmot_mm.visualization.training_view import (
+        contact_sheet,
+        draw_training_sample,
+    )
+
+    if args.number < 1:
+        raise ValueError(f"--number is {args.number}, expected at least 1")
     cfg = open_config(args)
     init_default_scope(cfg.get("default_scope", "fairmot_mm"))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
@@ -74,19 +76,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _write(path: Path, image: np.ndarray) -> None:
+    import cv2
+
     if not cv2.imwrite(str(path), image):
         raise OSError(f"cannot write {path}: check that its folder may be written")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run; an error is one line, and exit code 2."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError, TypeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,23 +16,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
 
-from mmengine.registry import init_default_scope
-from rich.console import Console
-from rich.table import Table
-
-import fairmot_mm  # noqa: F401  (registers the components)
-from fairmot_mm.datasets.checking import check_datasets
-from fairmot_mm.utils.command_line import add_cfg_options, open_config
+from fairmot_mm.utils.command_line import Parser, command, open_config
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("config", help="its train_dataloader.dataset is checked")
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
+    parser.add_config("its train_dataloader.dataset is checked")
     parser.add_argument(
         "--allow",
         nargs="+",
@@ -40,20 +31,21 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="KIND",
         help="kinds that are counted but do not fail the check, e.g. --allow gap",
     )
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
+    return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command(make_parser)
+def main(args: argparse.Namespace) -> int:
     """Check, list, count."""
-    args = parse_args(argv)
-    try:
-        cfg = open_config(args)
-        init_default_scope(cfg.get("default_scope", "fairmot_mm"))
-        errors, sources = check_datasets(cfg.train_dataloader.dataset)
-    except (OSError, TypeError, AttributeError, KeyError, SyntaxError) as error:
-        print(f"error: {args.config}: {error}", file=sys.stderr)
-        return 2
+    from mmengine.registry import init_default_scope
+    from rich.console import Console
+    from rich.table import Table
+
+    from fairmot_mm.datasets.checking import check_datasets
+
+    cfg = open_config(args)
+    init_default_scope(cfg.get("default_scope", "fairmot_mm"))
+    errors, sources = check_datasets(cfg.train_dataloader.dataset)
     for found in errors:
         if found.kind not in args.allow:
             print(f"{found} [{found.kind}]")

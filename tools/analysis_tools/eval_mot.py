@@ -15,19 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.logging import print_log
-
-from fairmot_mm.evaluation import BACKENDS, evaluate, format_table, load_cases
 from fairmot_mm.formats.mot import MOTSequence, folder_name, read_gt, read_sequence
+from fairmot_mm.utils.command_line import Parser, command
 
 _GT_FILES = ("gt/gt.txt", "gt.txt")
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument(
         "--gt-root", type=Path, required=True, help="folder of sequence folders"
     )
@@ -35,14 +31,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--results", type=Path, required=True, help="folder of result files NAME.txt"
     )
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    parser.add_argument("--backend", choices=BACKENDS, default="trackeval")
+    parser.add_argument(
+        "--backend", choices=("trackeval", "motmetrics"), default="trackeval"
+    )
     parser.add_argument(
         "--sequences",
         nargs="+",
         metavar="NAME",
         help="sequence folders to score; default: all, which must have results",
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def find_folders(root: Path) -> dict[str, Path]:
@@ -86,6 +84,8 @@ def load_sequence(folder: Path) -> MOTSequence:
         height=1,
         gt_file=gt_file,
     )
+    from mmengine.logging import print_log
+
     length = int(read_gt(sequence).frames.max())
     print_log(
         f"{folder}: no seqinfo.ini; assumed to end on frame {length}, the last one of "
@@ -110,8 +110,11 @@ def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> N
         )
 
 
-def run(args: argparse.Namespace) -> None:
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
     """Score, print the table and write the figures."""
+    from fairmot_mm.evaluation import evaluate, format_table, load_cases
+
     if not args.results.is_dir():
         raise FileNotFoundError(f"{args.results}: no such folder of result files")
     folders = find_folders(args.gt_root)
@@ -130,17 +133,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _has_gt(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _GT_FILES)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run; an error is one line, and exit code 2."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ its size. Times are of the network and its decoding, on this machine.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -19,6 +20,7 @@ from torch import nn
 
 from fairmot_mm.models import DCNv2, FairMOT
 from fairmot_mm.registry import MODELS
+from fairmot_mm.utils.command_line import Parser, command
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 WIDTH, HEIGHT = 1088, 608
@@ -76,15 +78,18 @@ def seconds(model: FairMOT, repeats: int) -> float:
     return median(times[1:])
 
 
-def main() -> None:
-    """Print a table of all networks."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     default = sorted(CONFIGS.glob("fairmot_*_mot17.py"))
     parser.add_argument("configs", nargs="*", type=Path, default=default)
     parser.add_argument("--repeats", type=int, default=3, help="frames to time")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Print a table of all networks."""
     print(f"{torch.get_num_threads()} threads")
     print(
         "| network | parameters | multiply-adds | time per frame |\n|---|---|---|---|"
@@ -101,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,12 +17,12 @@ from mmengine.structures import InstanceData
 from scipy.spatial.distance import cdist
 from torch.nn.functional import normalize
 
-from fairmot_mm.models import DCNv2, FairMOT, JDETracker
+from fairmot_mm.models import DCNv2, EmbeddingHead, FairMOT, FairMOTHead, JDETracker
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
+from fairmot_mm.models.feature_maps import gather_cells
 from fairmot_mm.models.trackers import jde_tracker
 from fairmot_mm.models.trackers.detections import Detections, normalised
 from fairmot_mm.models.trackers.kalman_filter import GATE
-from fairmot_mm.models.utils import gather_cells
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -42,14 +42,17 @@ def training_loss(
     maps = model(inputs, mode="tensor")
     instances = [sample.gt_instances for sample in samples]
     metas = [dict(batch_input_shape=inputs.shape[-2:])] * len(samples)
-    head = model.bbox_head
+    head, reid = model.bbox_head, model.reid_head
+    if not isinstance(head, FairMOTHead) or not isinstance(reid, EmbeddingHead):
+        raise TypeError("the reference implementation has FairMOT's own heads only")
     parts = head.loss_by_feat(
         maps["heatmap"], maps["size"], maps["offset"], instances, metas
     )
-    targets = head.get_targets(instances, maps["heatmap"].shape[-2:], inputs.shape[-2:])
+    (map_h, map_w), (height, width) = maps["heatmap"].shape[-2:], inputs.shape[-2:]
+    targets = head.get_targets(instances, (map_h, map_w), (height, width))
     embeddings = gather_cells(maps["embedding"], targets.image, targets.cell)
     identities = torch.cat([item.instances_ids for item in instances])[targets.kept]
-    identity = model.reid_head.loss(normalize(embeddings), identities)["loss_id"]
+    identity = reid.loss(normalize(embeddings), identities)["loss_id"]
     return model.task_weighting(sum(parts.values()), identity)
 
 
@@ -91,11 +94,9 @@ class TrackByTrack(JDETracker):
             costs[row] = 0.98 * costs[row] + 0.02 * motion
         return costs
 
-    def _correct(
-        self, matched: np.ndarray, found: np.ndarray, detections: Detections
-    ) -> None:
+    def _correct(self, matched: np.ndarray, detections: Detections) -> None:
         tracks, kalman = self._tracks, self.kalman_filter
-        for i, j in zip(matched, found, strict=True):
+        for j, i in enumerate(matched):
             covariance = tracks.covariances[i]
             innovation = kalman._innovation(tracks.means[i][None], covariance[None])[0]
             factor = scipy.linalg.cho_factor(innovation, lower=True)

@@ -5,6 +5,7 @@ python tools/analysis_tools/tracker_options.py [--out figures.json]
 
 import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fairmot_mm.synthetic.simulated import (
     WIDTH,
     SimulatedSequence,
 )
+from fairmot_mm.utils.command_line import Parser, command
 
 FIGURES = ("HOTA", "MOTA", "IDF1", "MOTP", "IDSW", "FN", "FP")
 # Scene -> the option made for it.
@@ -70,14 +72,17 @@ def score(scenes: list[SimulatedSequence], option: str | None) -> dict[str, floa
     return {name: float(figures[name]) for name in FIGURES}
 
 
-def main() -> None:
-    """Print the table and write it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind")
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    args = parser.parse_args()
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Print the table and write it."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     print(f"| scene | option | {' | '.join(FIGURES)} |")
     print("|" + "---|" * (len(FIGURES) + 2))
@@ -97,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

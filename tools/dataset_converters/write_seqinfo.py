@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from fairmot_mm.formats.images import frame_images, image_size
-from fairmot_mm.formats.mot import MOTSequence, folder_name, write_sequence_info
+from fairmot_mm.utils.command_line import Parser, command
+
+
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
+    parser.add_argument("root", type=Path, help="folder of sequences")
+    parser.add_argument("--frame-rate", type=float, required=True)
+    return parser
 
 
 def write_seqinfo(folder: Path, frame_rate: float) -> None:
@@ -24,6 +30,9 @@ def write_seqinfo(folder: Path, frame_rate: float) -> None:
         FileNotFoundError: There are no images in ``img1``.
         ValueError: The images are not numbered from 1 without gaps.
     """
+    from fairmot_mm.formats.images import frame_images, image_size
+    from fairmot_mm.formats.mot import MOTSequence, folder_name, write_sequence_info
+
     images, numbers = frame_images(folder / "img1")
     if numbers.tolist() != list(range(1, len(images) + 1)):
         raise ValueError(
@@ -41,26 +50,16 @@ def write_seqinfo(folder: Path, frame_rate: float) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Describe the sequences of a split."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("root", type=Path, help="folder of sequences")
-    parser.add_argument("--frame-rate", type=float, required=True)
-    args = parser.parse_args(argv)
-    try:
-        folders = [p.parent for p in sorted(args.root.glob("*/img1"))]
-        if not folders:
-            raise FileNotFoundError(f"{args.root}: no folders with img1 in it")
-        for folder in folders:
-            if not (folder / "seqinfo.ini").is_file():
-                write_seqinfo(folder, args.frame_rate)
-                print(f"{folder / 'seqinfo.ini'} written")
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Go through the folders of a split."""
+    folders = [p.parent for p in sorted(args.root.glob("*/img1"))]
+    if not folders:
+        raise FileNotFoundError(f"{args.root}: no folders with img1 in it")
+    for folder in folders:
+        if not (folder / "seqinfo.ini").is_file():
+            write_seqinfo(folder, args.frame_rate)
+            print(f"{folder / 'seqinfo.ini'} written")
 
 
 if __name__ == "__main__":

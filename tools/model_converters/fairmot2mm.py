@@ -1,4 +1,4 @@
-"""Convert a published checkpoint: python tools/model_converters/fairmot2mm.py SRC DST.
+"""Convert a checkpoint of the reference implementation for fairmot_mm.
 
 Takes checkpoints of the reference implementation of every architecture, CenterNet's
 COCO detectors that training starts from, and ImageNet weights of their backbones.
@@ -9,44 +9,44 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from fairmot_mm.utils.command_line import Parser, command
 
-from fairmot_mm.checkpoints.architectures import ARCHITECTURES
-from fairmot_mm.checkpoints.conversion import (
-    FAIRMOT,
-    ConvertedCheckpoint,
-    convert_published,
-)
-from fairmot_mm.checkpoints.loading import read_checkpoint
+if TYPE_CHECKING:  # so that --help need not wait for PyTorch
+    from fairmot_mm.checkpoints.conversion import ConvertedCheckpoint
 
 
-def main() -> int:
-    """Convert one file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def make_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(__doc__)
     parser.add_argument("source", type=Path, help="file to convert")
     parser.add_argument("target", type=Path, help="file to write")
-    parser.add_argument(
-        "--arch",
-        choices=ARCHITECTURES,
-        help="architecture; detected if not given",
-    )
-    args = parser.parse_args()
+    parser.add_argument("--arch", help="architecture; detected if not given")
+    return parser
+
+
+@command(make_parser)
+def main(args: argparse.Namespace) -> None:
+    """Convert one file."""
+    import torch
+
+    from fairmot_mm.checkpoints.conversion import convert_published
+    from fairmot_mm.checkpoints.loading import read_checkpoint
+
     try:
         converted = convert_published(read_checkpoint(args.source), args.arch)
-    except (OSError, ValueError) as error:
-        print(f"error: {args.source}: {error}", file=sys.stderr)
-        return 2
+    except ValueError as error:
+        raise ValueError(f"{args.source}: {error}") from error
     args.target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(converted.to_file(), args.target)
     print(f"{args.target}: {report(converted)}")
-    return 0
 
 
-def report(converted: ConvertedCheckpoint) -> str:
+def report(converted: "ConvertedCheckpoint") -> str:
     """What was converted and what was left out, in a few lines."""
+    from fairmot_mm.checkpoints.conversion import FAIRMOT
+
     lines = [f"{converted.kind} checkpoint of {converted.arch}"]
     if converted.epoch is not None:
         lines[0] += f", epoch {converted.epoch}"

@@ -52,8 +52,8 @@ class Crowd:
         """Detections of the next frame; one in ten people is missed."""
         rng = self._rng
         self._positions += self._speeds
-        gone = ((self._positions < 0) | (self._positions > (WIDTH, HEIGHT))).any(1)
-        gone |= rng.random(len(gone)) < 0.002
+        outside = (self._positions < 0) | (self._positions > (WIDTH, HEIGHT))
+        gone = np.any(outside, axis=1) | (rng.random(len(outside)) < 0.002)
         self._positions[gone] = rng.uniform(0, (WIDTH, HEIGHT), (gone.sum(), 2))
         self._looks[gone] = rng.normal(size=(gone.sum(), EMBEDDING))
         seen = rng.random(len(gone)) > 0.1
@@ -116,7 +116,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 def write_video(path: Path, frames: int) -> None:
     """Write a video of plain grey frames."""
-    codec = cv2.VideoWriter_fourcc(*"mp4v")
+    codec = cv2.VideoWriter.fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(path), codec, 30, (WIDTH, HEIGHT))
     for number in range(frames):
         writer.write(np.full((HEIGHT, WIDTH, 3), number % 200, np.uint8))

@@ -69,7 +69,7 @@ def run(count: int, seed: int) -> dict[str, Counter[str]]:
 def try_config(number: int, rng: np.random.Generator) -> tuple[str, str]:
     """What is broken in a random config, and how trying it ended."""
     cfg = random_config(rng)
-    name, words = "nothing", ()
+    name, words = "nothing", tuple[str, ...]()
     if rng.random() < 0.6:
         name = str(rng.choice(list(BREAKS)))
         words = BREAKS[name](cfg, rng)

@@ -79,8 +79,14 @@ class Bench:
     def __post_init__(self) -> None:
         for number in range(4):
             name = f"SYN-{number:02d}"
-            options = dict(num_frames=10, num_people=3, size=(96, 64), seed=number)
-            make_sequence(self.folder / "data", name, **options)
+            make_sequence(
+                self.folder / "data",
+                name,
+                num_frames=10,
+                num_people=3,
+                size=(96, 64),
+                seed=number,
+            )
         config = CONFIG.format(
             configs=REPOSITORY / "configs", data=self.folder / "data", epochs=EPOCHS
         )
@@ -117,7 +123,9 @@ class Bench:
                 name, sys.executable, REPOSITORY / "tools/train.py", *options
             )
         script = REPOSITORY / "tools/dist_train.sh"
-        return self.start(name, "bash", script, options[0], processes, *options[1:])
+        return self.start(
+            name, "bash", script, self.config, str(processes), *options[1:]
+        )
 
     def finish(self, name: str, processes: int = 1) -> int:
         """Train to the end; returns the exit status."""
@@ -242,11 +250,14 @@ def kill_tests(bench: Bench, count: int) -> None:
 def _test(bench: Bench, name: str, checkpoint: str, processes: int) -> subprocess.Popen:
     options = ("--out", bench.folder / name, "--work-dir", bench.folder / f"{name}.w")
     if processes == 1:
-        tool = (sys.executable, REPOSITORY / "tools/test.py", bench.config, checkpoint)
-    else:
-        script = REPOSITORY / "tools/dist_test.sh"
-        tool = ("bash", script, bench.config, checkpoint, str(processes))
-    return bench.start(name, *tool, *options)
+        tool = REPOSITORY / "tools/test.py"
+        return bench.start(
+            name, sys.executable, tool, bench.config, checkpoint, *options
+        )
+    script = REPOSITORY / "tools/dist_test.sh"
+    return bench.start(
+        name, "bash", script, bench.config, checkpoint, str(processes), *options
+    )
 
 
 def _results(folder: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
 
 from fairmot_mm.registry import TRANSFORMS
-from fairmot_mm.structures.letterbox import letterbox
+from fairmot_mm.structures.letterbox import fit, letterbox
 
 
 @TRANSFORMS.register_module()
@@ -13,7 +13,8 @@ class Letterbox(BaseTransform):
 
     Modified Keys: ``img``, ``img_shape``, ``gt_bboxes``.
 
-    Added Keys: ``scale_factor``.
+    Added Keys: ``scale_factor``, ``pad_param``: what was done, for the way back from
+    the network input (:func:`~fairmot_mm.structures.letterbox.input_to_image`).
 
     Args:
         size: Width and height of the network input, multiples of 32 for DLA-34; the
@@ -26,24 +27,26 @@ class Letterbox(BaseTransform):
     ) -> None:
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f"{size=}: give the width and height of the network input")
-        self.size = size
+        self.size = None if size is None else (size[0], size[1])
         self.pad_value = pad_value
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Letterbox one image; boxes move by the unrounded border, as published.
+        """Letterbox one image; boxes are moved by the unrounded border.
 
         Raises:
             KeyError: If neither the transform nor the dataset has a size.
         """
         size = self.size or results.get("input_size")
-        if size is None:
+        if not size:
             raise KeyError(
                 "no size of the network input: set input_size of the dataset, or size "
                 "of the transform Letterbox"
             )
+        width, height = size
+        results["pad_param"] = fit(results["img"].shape[:2], (height, width))[1]
         results["img"], factor, border = letterbox(
-            results["img"], tuple(size), self.pad_value
+            results["img"], (width, height), self.pad_value
         )
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = (factor, factor)

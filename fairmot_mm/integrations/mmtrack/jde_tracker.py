@@ -32,7 +32,7 @@ class MMTrackJDETracker(JDETracker):
         super().__init__(**kwargs)
         self.reid = dict(img_scale=tuple(reid_img_scale))
 
-    def track(
+    def track(  # type: ignore[override]  # MMTracking hands over a model each time
         self,
         model: BaseMultiObjectTracker,
         img: Tensor,
@@ -71,4 +71,4 @@ class MMTrackJDETracker(JDETracker):
         data_sample.pred_instances = found
         # MMTracking's DeepSORT passes the config it was built from, not the module.
         kwargs["data_preprocessor"] = model.data_preprocessor
-        return super().track(model, img, data_sample, **kwargs)
+        return super().track(model, img, data_sample=data_sample, **kwargs)

@@ -13,10 +13,10 @@ class BasicBlock(BaseModule):
     """Two 3x3 convolutions around a shortcut that the caller may supply.
 
     Args:
-        in_channels (int): Channels of the input map.
-        out_channels (int): Channels of the output map.
-        stride (int): Stride of the first convolution.
-        norm_cfg (dict): Normalisation layer.
+        in_channels: Channels of the input map.
+        out_channels: Channels of the output map.
+        stride: Stride of the first convolution.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Tree(BaseModule):
     more levels hands all maps made so far down to the one root in its last subtree.
 
     Args:
-        levels (int): Height of the tree, at least 1.
-        in_channels (int): Channels of the input map.
-        out_channels (int): Channels of the output map.
-        stride (int): Factor by which the map shrinks.
-        with_input (bool): Whether the root also sees the (pooled) input.
-        root_channels (int): Channels of the maps from the parent that the root sees.
-        norm_cfg (dict): Normalisation layer.
+        levels: Height of the tree, at least 1.
+        in_channels: Channels of the input map.
+        out_channels: Channels of the output map.
+        stride: Factor by which the map shrinks.
+        with_input: Whether the root also sees the (pooled) input.
+        root_channels: Channels of the maps from the parent that the root sees.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Tree(BaseModule):
 
     def forward(self, x: Tensor, passed_down: Sequence[Tensor] = ()) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
-        pooled = self.pool(x) if self.with_input or self.is_leaf else None
+        pooled = self.pool(x)
         if self.with_input:
             passed_down = (*passed_down, pooled)
         if not self.is_leaf:
@@ -111,15 +111,14 @@ class DLANet(BaseModule):
     256 and 512 channels.
 
     Args:
-        depth (int): Only 34 is defined: the network FairMOT is published with.
-        in_channels (int): Channels of the input image.
-        out_indices (Sequence[int]): Levels that are returned, each in 0..5.
-        frozen_stages (int): Levels up to this one are not trained and their
-            normalisation layers keep their statistics; -1 trains everything.
-        norm_cfg (dict): Normalisation layer.
-        norm_eval (bool): Whether all normalisation layers keep their statistics in
-            training.
-        init_cfg (dict | None): MMEngine's initialisation, e.g. a pretrained file.
+        depth: Only 34, which FairMOT uses, is defined.
+        in_channels: Channels of the input image.
+        out_indices: Levels that are returned, each in 0..5.
+        frozen_stages: Levels up to this one are not trained and their normalisation
+            layers keep their statistics; -1 trains everything.
+        norm_cfg: Normalisation layer.
+        norm_eval: Whether all normalisation layers keep their statistics in training.
+        init_cfg: MMEngine's initialisation, e.g. a pretrained file.
     """
 
     arch_settings = {34: ((1, 1, 1, 2, 2, 1), (16, 32, 64, 128, 256, 512))}  # noqa: RUF012
@@ -149,8 +148,8 @@ class DLANet(BaseModule):
         self.base_layer = ConvModule(
             in_channels, channels[0], 7, padding=3, norm_cfg=norm_cfg
         )
-        # Nothing deeper than the last level asked for is built: it would cost memory,
-        # and distributed training refuses parameters without a gradient.
+        # Levels beyond the last requested one are not built: distributed training
+        # refuses parameters without a gradient.
         for i in range(max(self.out_indices) + 1):
             before = channels[max(i - 1, 0)]
             if i < 2:
@@ -169,10 +168,10 @@ class DLANet(BaseModule):
         """Compute the maps of ``out_indices``.
 
         Args:
-            x (Tensor): Images (N, C, H, W), H and W multiples of the coarsest stride.
+            x: Images (N, C, H, W), H and W multiples of the coarsest stride.
 
         Returns:
-            tuple[Tensor, ...]: Maps (N, C_i, H / 2^i, W / 2^i).
+            Maps (N, C_i, H / 2^i, W / 2^i).
 
         Raises:
             ValueError: If the size is no multiple of the coarsest stride.

@@ -8,17 +8,16 @@ from torch import Tensor
 
 @dataclass
 class CenterTargets:
-    """What a batch's objects ask of the maps, M objects over all images.
+    """Training targets of a batch with M objects.
 
     Attributes:
-        heatmap (Tensor): (N, C, h, w), 1 at the centres, Gaussian around them.
-        image (Tensor): (M,) index of the object's image in the batch.
-        cell (Tensor): (M,) flat index ``y * w + x`` of the object's centre.
-        size (Tensor): (M, 4) left, top, right, bottom or (M, 2) width, height, in
-            cells.
-        offset (Tensor): (M, 2) position of the centre within its cell.
-        kept (Tensor): Boolean mask over the objects given, false where a box has no
-            extent; M is its sum.
+        heatmap: (N, C, h, w), 1 at the centres, Gaussian around them.
+        image: (M,) index of the object's image in the batch.
+        cell: (M,) flat index ``y * w + x`` of the object's centre.
+        size: (M, 4) left, top, right, bottom or (M, 2) width, height, in cells.
+        offset: (M, 2) position of the centre within its cell.
+        kept: Boolean mask over the objects given, false where a box has no extent; M is
+            its sum.
     """
 
     heatmap: Tensor
@@ -33,16 +32,16 @@ def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> 
     """Radius within which a shifted box still overlaps the original enough.
 
     As CornerNet computes it (Law and Deng, arXiv:1808.01244, section 3.2), including
-    its slip in the roots of the second and third case: MMDetection's helper corrects
-    them, which would give other heatmaps than those FairMOT is published with.
+    its error in the roots of the second and third case, which the reference
+    implementation shares: MMDetection's corrected helper gives other heatmaps.
 
     Args:
-        height (Tensor): (M,) heights in cells.
-        width (Tensor): (M,) widths in cells.
-        min_overlap (float): Intersection over union that must remain.
+        height: (M,) heights in cells.
+        width: (M,) widths in cells.
+        min_overlap: Intersection over union that must remain.
 
     Returns:
-        Tensor: (M,) radii in cells, rounded down.
+        (M,) radii in cells, rounded down.
     """
     total, area = (height + width).double(), (height * width).double()
 
@@ -73,8 +72,8 @@ def _draw_gaussians(
     """Raise ``heatmap`` (P, h, w) to a Gaussian patch around each object, in place."""
     height, width = heatmap.shape[-2:]
     flat = heatmap.view(-1)
-    # Objects of like radius share a patch size, so that one giant does not make every
-    # small patch as large as its own.
+    # Objects of similar radius share a patch size: one large object would make all
+    # patches large.
     buckets = torch.ceil(torch.log2(radius + 1))
     for bucket in buckets.unique().tolist():
         chosen = buckets == bucket
@@ -104,15 +103,15 @@ def center_targets(
     still reach the sides of a box that leaves the image.
 
     Args:
-        instances (Sequence[InstanceData]): Per image ``bboxes`` (n, 4) xyxy in pixels
-            of the network input and ``labels`` (n,).
-        num_classes (int): Classes, i.e. channels of the heatmap.
-        map_hw (tuple[int, int]): Height and width of the map in cells.
-        input_hw (tuple[int, int]): Height and width of the network input in pixels.
-        ltrb (bool): Whether sizes are left, top, right, bottom; width, height if not.
+        instances: Per image ``bboxes`` (n, 4) xyxy in pixels of the network input and
+            ``labels`` (n,).
+        num_classes: Classes, i.e. channels of the heatmap.
+        map_hw: Height and width of the map in cells.
+        input_hw: Height and width of the network input in pixels.
+        ltrb: Whether sizes are left, top, right, bottom; width, height if not.
 
     Returns:
-        CenterTargets: The targets, objects in the order given.
+        The targets, objects in the order given.
 
     Raises:
         ValueError: If a label is not below ``num_classes``.
@@ -130,7 +129,8 @@ def center_targets(
     image = torch.repeat_interleave(counts)
 
     # Normalised by the input and multiplied by the map, in this order and in float32,
-    # as published: a centre on the border of two cells falls into the same one.
+    # as in the reference implementation: otherwise a centre on the border of two cells
+    # may fall into the other one.
     scale_in = boxes.new_tensor([input_w, input_h])
     scale_out = boxes.new_tensor([width, height])
     extent = (boxes[:, 2:] - boxes[:, :2]) / scale_in * scale_out

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fairmot_mm.registry import MODELS
 from fairmot_mm.structures.letterbox import input_to_image
 
+from ..feature_maps import gather_cells
 from ..layers.branch import ConvBranch
-from ..utils import gather_cells
 from .center_targets import CenterTargets, center_targets
 
 
@@ -25,25 +25,24 @@ class FairMOTHead(BaseDenseHead):
     ``mmdet.CenterNet``.
 
     Args:
-        in_channels (int): Channels of the map that comes in.
-        num_classes (int): Number of classes.
-        feat_channels (int): Channels between the two convolutions of a branch.
-        ltrb (bool): Whether the size is left, top, right, bottom from the centre;
-            width, height if not.
-        act_cfg (dict | None): Activation between the two convolutions; ReLU if None.
-        loss_heatmap (dict): Loss of the heatmap, on probabilities.
-        loss_size (dict): Loss of the size at the centres.
-        loss_offset (dict): Loss of the offset at the centres.
-        train_cfg (dict | None): Unused; single-stage detectors pass it.
-        test_cfg (dict | None): ``topk`` is the greatest number of boxes per image,
-            500 if absent.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the map that comes in.
+        num_classes: Number of classes.
+        feat_channels: Channels between the two convolutions of a branch.
+        ltrb: Whether the size is left, top, right, bottom from the centre; width,
+            height if not.
+        act_cfg: Activation between the two convolutions; ReLU if None.
+        loss_heatmap: Loss of the heatmap, on probabilities.
+        loss_size: Loss of the size at the centres.
+        loss_offset: Loss of the offset at the centres.
+        train_cfg: Unused; single-stage detectors pass it.
+        test_cfg: ``topk`` is the greatest number of boxes per image, 500 if absent.
+        init_cfg: MMEngine's initialisation.
     """
 
-    # sigmoid(-2.19) = 0.1: the share of the map that a fresh network takes for
-    # centres (Lin et al., *Focal loss*, section 4.1).
+    # sigmoid(-2.19) = 0.1: the prior probability of a centre (Lin et al., *Focal loss*,
+    # section 4.1).
     HEATMAP_BIAS = -2.19
-    # The focal loss takes logarithms of probabilities no closer to 0 and 1 than this.
+    # Probabilities are clamped this far from 0 and 1 before their logarithm.
     PROBABILITY_MARGIN = 1e-4
 
     def __init__(
@@ -64,13 +63,10 @@ class FairMOTHead(BaseDenseHead):
         self.num_classes = num_classes
         self.ltrb = ltrb
         self.topk = (test_cfg or {}).get("topk", 500)
-        for name, channels in (
-            ("heatmap_branch", num_classes),
-            ("size_branch", 4 if ltrb else 2),
-            ("offset_branch", 2),
-        ):
-            branch = ConvBranch(in_channels, feat_channels, channels, act_cfg)
-            self.add_module(name, branch)
+        self.heatmap_branch, self.size_branch, self.offset_branch = (
+            ConvBranch(in_channels, feat_channels, channels, act_cfg)
+            for channels in (num_classes, 4 if ltrb else 2, 2)
+        )
         self.loss_heatmap = MODELS.build(
             loss_heatmap or dict(type="mmdet.GaussianFocalLoss")
         )
@@ -78,17 +74,18 @@ class FairMOTHead(BaseDenseHead):
             loss_size or dict(type="mmdet.L1Loss", loss_weight=0.1)
         )
         self.loss_offset = MODELS.build(loss_offset or dict(type="mmdet.L1Loss"))
-        nn.init.constant_(self.heatmap_branch[-1].bias, self.HEATMAP_BIAS)
+        bias = self.heatmap_branch.last.get_parameter("bias")
+        nn.init.constant_(bias, self.HEATMAP_BIAS)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the maps.
 
         Args:
-            feats (Sequence[Tensor]): One map (N, C_in, h, w).
+            feats: One map (N, C_in, h, w).
 
         Returns:
-            tuple[Tensor, Tensor, Tensor]: Heatmap logits (N, C, h, w), size
-            (N, 4 or 2, h, w) and offset (N, 2, h, w), both in cells.
+            Heatmap logits (N, C, h, w), size (N, 4 or 2, h, w) and offset (N, 2, h, w),
+            both in cells.
         """
         (x,) = feats
         return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
@@ -104,12 +101,12 @@ class FairMOTHead(BaseDenseHead):
         """Compute size and offset at some cells alone.
 
         Args:
-            feats (Sequence[Tensor]): One map (N, C_in, h, w).
-            image (Tensor): (...) index of the image in the batch.
-            cell (Tensor): (...) flat index ``y * w + x``.
+            feats: One map (N, C_in, h, w).
+            image: (...) index of the image in the batch.
+            cell: (...) flat index ``y * w + x``.
 
         Returns:
-            tuple[Tensor, Tensor]: Size (..., 4 or 2) and offset (..., 2), in cells.
+            Size (..., 4 or 2) and offset (..., 2), in cells.
         """
         (x,) = feats
         branches = (self.size_branch, self.offset_branch)
@@ -137,38 +134,42 @@ class FairMOTHead(BaseDenseHead):
         batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of whole maps for a batch's boxes; see :meth:`loss_by_targets`."""
+        height, width = heatmap.shape[-2:]
         targets = self.get_targets(
             batch_gt_instances,
-            heatmap.shape[-2:],
+            (height, width),
             batch_img_metas[0]["batch_input_shape"],
         )
-        values = (gather_cells(m, targets.image, targets.cell) for m in (size, offset))
-        return self.loss_by_targets(heatmap, *values, targets)
+        objects = (targets.image, targets.cell)
+        return self.loss_by_targets(
+            heatmap,
+            gather_cells(size, *objects),
+            gather_cells(offset, *objects),
+            targets,
+        )
 
     def loss_by_targets(
         self, heatmap: Tensor, size: Tensor, offset: Tensor, targets: CenterTargets
     ) -> dict[str, Tensor]:
-        """Losses of the heatmap and of what stands at M centres.
+        """Losses of the heatmap, and of size and offset at M centres.
 
-        Normalised over all processes.
-
-        The heatmap's focal loss is divided by the number of cells that equal 1, the L1
-        losses by the number of numbers compared (FairMOT, eq. 1 and 2).
+        The focal loss is divided by the number of cells that equal 1, the L1 losses by
+        the number of values compared (FairMOT, eq. 1 and 2), both over all processes.
 
         Args:
-            heatmap (Tensor): (N, C, h, w) logits.
-            size (Tensor): (M, 4 or 2), in cells.
-            offset (Tensor): (M, 2), in cells.
-            targets (CenterTargets): What they should be.
+            heatmap: (N, C, h, w) logits.
+            size: (M, 4 or 2), in cells.
+            offset: (M, 2), in cells.
+            targets: Of the M objects.
 
         Returns:
-            dict[str, Tensor]: ``loss_heatmap``, ``loss_size`` and ``loss_offset``, each
-            times the weight of its loss.
+            ``loss_heatmap``, ``loss_size`` and ``loss_offset``, each times the weight
+            of its loss.
         """
         margin = self.PROBABILITY_MARGIN
         probability = heatmap.float().sigmoid().clamp(margin, 1 - margin)
-        # Gradients are averaged over processes, so each divides by the mean count to
-        # give together those of one process with the whole batch.
+        # Gradients are averaged over processes, so each divides by the mean count: as
+        # if one process had the whole batch.
         processes = get_world_size()
         centers, objects = reduce_mean(
             torch.stack(
@@ -211,19 +212,18 @@ class FairMOTHead(BaseDenseHead):
         outside the image.
 
         Args:
-            heatmap (Tensor): (N, C, h, w) logits.
-            size (Tensor): (N, 4 or 2, h, w).
-            offset (Tensor): (N, 2, h, w).
-            batch_img_metas (Sequence[dict]): Per image ``ori_shape`` and, unless
-                ``input_hw`` is given, ``batch_input_shape``.
-            rescale (bool): Whether boxes are in pixels of the original image; in
-                pixels of the network input if not.
-            input_hw (tuple[int, int] | None): Height and width of the network input.
+            heatmap: (N, C, h, w) logits.
+            size: (N, 4 or 2, h, w).
+            offset: (N, 2, h, w).
+            batch_img_metas: Per image ``ori_shape`` and, unless ``input_hw`` is given,
+                ``batch_input_shape``.
+            rescale: Whether boxes are in pixels of the original image; in pixels of the
+                network input if not.
+            input_hw: Height and width of the network input.
 
         Returns:
-            list[InstanceData]: Per image, best first, ``bboxes`` (K, 4) xyxy,
-            ``scores`` (K,), ``labels`` (K,) and ``cells`` (K,), the flat map index
-            each was read from.
+            Per image, best first, ``bboxes`` (K, 4) xyxy, ``scores`` (K,), ``labels``
+            (K,) and ``cells`` (K,), the flat map index each was read from.
         """
 
         def boxes_at(image: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -238,16 +238,16 @@ class FairMOTHead(BaseDenseHead):
         rescale: bool = True,
         input_hw: tuple[int, int] | None = None,
     ) -> list[InstanceData]:
-        """What :meth:`predict_by_feat` gives, without maps that nobody reads.
+        """:meth:`predict_by_feat` without computing whole maps of size and offset.
 
         Args:
-            feats (Sequence[Tensor]): One map (N, C_in, h, w).
-            batch_img_metas (Sequence[dict]): See :meth:`predict_by_feat`.
-            rescale (bool): See :meth:`predict_by_feat`.
-            input_hw (tuple[int, int] | None): See :meth:`predict_by_feat`.
+            feats: One map (N, C_in, h, w).
+            batch_img_metas: See :meth:`predict_by_feat`.
+            rescale: See :meth:`predict_by_feat`.
+            input_hw: See :meth:`predict_by_feat`.
 
         Returns:
-            list[InstanceData]: See :meth:`predict_by_feat`.
+            See :meth:`predict_by_feat`.
         """
         boxes_at = partial(self.boxes_at, feats)
         heatmap = self.heatmap(feats)
@@ -263,7 +263,7 @@ class FairMOTHead(BaseDenseHead):
     ) -> list[InstanceData]:
         peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
         k = min(self.topk, peaks[0].numel())
-        # The toolbox counts cells class by class, as a channels-last map does not lie.
+        # The toolbox expects class-major (NCHW) memory order.
         scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks.contiguous(), k=k)
         image = torch.arange(len(heatmap), device=cells.device)
         sides, offset = boxes_at(image[:, None].expand_as(cells), cells)
@@ -274,7 +274,7 @@ class FairMOTHead(BaseDenseHead):
         boxes = torch.cat((center - sides[..., :2], center + sides[..., 2:]), dim=-1)
         results = []
         for i, meta in enumerate(batch_img_metas):
-            found = scores[i] > 0  # what is no peak was set to zero
+            found = scores[i] > 0  # other cells were set to zero
             hw = input_hw or meta["batch_input_shape"]
             pixels = boxes[i, found] * boxes.new_tensor(
                 [hw[1] / heatmap.shape[-1], hw[0] / heatmap.shape[-2]] * 2

@@ -7,10 +7,10 @@ def bilinear_kernel(factor: int) -> Tensor:
     """Kernel that upsamples bilinearly (Long et al., CVPR 2015, section 3.3).
 
     Args:
-        factor (int): Upsampling factor, even.
+        factor: Upsampling factor, even.
 
     Returns:
-        Tensor: (2 * factor, 2 * factor), for a stride of ``factor``.
+        (2 * factor, 2 * factor), for a stride of ``factor``.
     """
     distance = (torch.arange(2 * factor) - factor + 0.5).abs() / factor
     line = 1 - distance
@@ -23,11 +23,12 @@ class BilinearUpsample(nn.ConvTranspose2d):
     Maps (N, C, H, W) to (N, C, factor * H, factor * W).
 
     Args:
-        channels (int): Channels of the map.
-        factor (int): Upsampling factor, even.
+        channels: Channels of the map.
+        factor: Upsampling factor, even.
     """
 
     def __init__(self, channels: int, factor: int) -> None:
+        self.factor = factor
         super().__init__(
             channels,
             channels,
@@ -39,22 +40,22 @@ class BilinearUpsample(nn.ConvTranspose2d):
         )
         self.init_weights()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Upsample (N, C, H, W) to (N, C, factor * H, factor * W)."""
-        if not x.is_cpu or x.dtype.itemsize >= 4:
-            return super().forward(x)
+        if not input.is_cpu or input.dtype.itemsize >= 4:
+            return super().forward(input, output_size)
         # On a CPU, this operator in half precision takes many times as long.
         with torch.autocast("cpu", enabled=False):
             out = F.conv_transpose2d(
-                x.float(),
+                input.float(),
                 self.weight.float(),
-                stride=self.stride,
-                padding=self.padding,
+                stride=self.factor,
+                padding=self.factor // 2,
                 groups=self.groups,
             )
-        return out.to(x.dtype)
+        return out.to(input.dtype)
 
     def init_weights(self) -> None:
         """Set the bilinear kernel."""
         with torch.no_grad():
-            self.weight.copy_(bilinear_kernel(self.stride[0]))
+            self.weight.copy_(bilinear_kernel(self.factor))

@@ -1,3 +1,5 @@
+from typing import cast
+
 import torch
 from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
@@ -8,10 +10,10 @@ class ConvBranch(nn.Sequential):
     """Branch of a head: 3x3 convolution, activation, 1x1 convolution, biases at zero.
 
     Args:
-        in_channels (int): Channels of the map that comes in.
-        feat_channels (int): Channels between the convolutions.
-        out_channels (int): Channels of the map that goes out.
-        act_cfg (dict | None): Activation layer; ReLU if None.
+        in_channels: Channels of the map that comes in.
+        feat_channels: Channels between the convolutions.
+        out_channels: Channels of the map that goes out.
+        act_cfg: Activation layer; ReLU if None.
     """
 
     def __init__(
@@ -26,31 +28,40 @@ class ConvBranch(nn.Sequential):
             build_activation_layer(dict(act_cfg or dict(type="ReLU"), inplace=True)),
             nn.Conv2d(feat_channels, out_channels, 1),
         )
-        nn.init.zeros_(self[0].bias)
-        nn.init.zeros_(self[-1].bias)
+        for conv in (self.first, self.last):
+            nn.init.zeros_(conv.get_parameter("bias"))
+
+    @property
+    def first(self) -> nn.Conv2d:
+        """The 3x3 convolution."""
+        return cast("nn.Conv2d", self[0])
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The 1x1 convolution."""
+        return cast("nn.Conv2d", self[2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the whole map (N, C_out, h, w) from ``x`` (N, C_in, h, w)."""
         if not torch.is_autocast_enabled(x.device.type):
-            # Optimised for inference, backbone and neck may be of lower precision.
-            x = x.to(self[0].weight.dtype)
+            # Backbone and neck may be of lower precision for inference.
+            x = x.to(self.first.weight.dtype)
         return super().forward(x)
 
     def at(self, x: Tensor, image: Tensor, cell: Tensor) -> Tensor:
         """Compute the branch at some cells alone.
 
-        A few objects need a few of tens of thousands of cells: what training compares
-        and tracking reads of all maps but the heatmap comes from here.
+        Training and tracking read size, offset and embedding at a few of tens of
+        thousands of cells.
 
         Args:
-            x (Tensor): Map (N, C_in, h, w).
-            image (Tensor): (...) index of the image in the batch.
-            cell (Tensor): (...) flat index ``y * w + x``.
+            x: Map (N, C_in, h, w).
+            image: (...) index of the image in the batch.
+            cell: (...) flat index ``y * w + x``.
 
         Returns:
-            Tensor: (..., C_out), what the whole map would hold there.
+            (..., C_out), the whole map's values there.
         """
-        conv, activation, last = self
         height, width = x.shape[-2:]
         step = torch.arange(-1, 2, device=cell.device)
         rows = ((cell // width)[..., None] + step)[..., :, None]
@@ -63,7 +74,7 @@ class ConvBranch(nn.Sequential):
             columns.clamp(0, width - 1),
         ]
         surroundings = surroundings.masked_fill(~inside[..., None], 0)
-        weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
+        weight = self.first.weight.permute(0, 2, 3, 1).flatten(1)
         surroundings = surroundings.flatten(-3).to(weight.dtype)
-        hidden = activation(F.linear(surroundings, weight, conv.bias))
-        return F.linear(hidden, last.weight.flatten(1), last.bias)
+        hidden = self[1](F.linear(surroundings, weight, self.first.bias))
+        return F.linear(hidden, self.last.weight.flatten(1), self.last.bias)

@@ -10,9 +10,9 @@ class DeformConvModule(ConvModule):
     """3x3 deformable convolution with its bias, normalisation and ReLU.
 
     Args:
-        in_channels (int): Channels of the map that comes in.
-        out_channels (int): Channels of the map that goes out.
-        norm_cfg (dict): Normalisation layer.
+        in_channels: Channels of the map that comes in.
+        out_channels: Channels of the map that goes out.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
@@ -30,13 +30,13 @@ class DeformConvModule(ConvModule):
 class DeconvStage(BaseModule):
     """Deformable convolution, then a deconvolution that doubles the map.
 
-    The step by which CenterNet's and FairMOT's ResNets come back to stride 4 (Zhou et
-    al., arXiv:1904.07850, appendix A). Maps (N, C_in, H, W) to (N, C_out, 2 H, 2 W).
+    One stage of the upsampling of CenterNet's and FairMOT's ResNets (Zhou et al.,
+    arXiv:1904.07850, appendix A). Maps (N, C_in, H, W) to (N, C_out, 2 H, 2 W).
 
     Args:
-        in_channels (int): Channels of the map that comes in.
-        out_channels (int): Channels of the map that goes out.
-        norm_cfg (dict): Normalisation layer.
+        in_channels: Channels of the map that comes in.
+        out_channels: Channels of the map that goes out.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
@@ -51,8 +51,8 @@ class DeconvStage(BaseModule):
             conv_cfg=dict(type="deconv"),
             norm_cfg=norm_cfg,
         )
-        # As published: the kernels that lead to the first channel start as bilinear
-        # interpolation, the others at random.
+        # As in the reference implementation: the kernels of the first output channel
+        # start as bilinear interpolation, the others at random.
         with torch.no_grad():
             self.deconv.conv.weight[:, 0] = bilinear_kernel(2)
 

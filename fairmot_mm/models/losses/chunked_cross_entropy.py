@@ -1,17 +1,28 @@
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import (
+    FunctionCtx,
+    once_differentiable,
+)
 from torch.nn import functional as F
 
-# Logits of so many classes stand in memory at a time.
+# Number of classes whose logits are in memory at a time.
 CHUNK = 1 << 15
 
 
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Forward pass by a running log-sum-exp, backward pass from logits made again."""
+    """Forward by a running log-sum-exp, backward from recomputed logits."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor):
+    def forward(
+        ctx: FunctionCtx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor
+    ) -> Tensor:
         total = features.new_full((len(features),), -torch.inf)
         of_target = torch.zeros_like(total)
         for start, logits in _chunks(features, weight, bias):
@@ -23,8 +34,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        # Whoever calls this under autocast gets single precision all the same.
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        # In single precision under autocast, too.
         with torch.autocast(grad.device.type, enabled=False):
             return (*_gradients(grad, *ctx.saved_tensors), None)
 
@@ -52,7 +63,9 @@ def _gradients(
     return grad_features, grad_weight, grad_bias
 
 
-def _chunks(features: Tensor, weight: Tensor, bias: Tensor):
+def _chunks(
+    features: Tensor, weight: Tensor, bias: Tensor
+) -> Iterator[tuple[int, Tensor]]:
     """First class and logits (M, classes) of each chunk of classes."""
     for start in range(0, len(weight), CHUNK):
         part = slice(start, start + CHUNK)
@@ -60,7 +73,7 @@ def _chunks(features: Tensor, weight: Tensor, bias: Tensor):
 
 
 def _inside(target: Tensor, start: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows whose target is in this chunk, and its column there."""
+    """Rows whose target is in this chunk, and the target's column there."""
     column = target - start
     rows = ((column >= 0) & (column < logits.shape[1])).nonzero()[:, 0]
     return rows, column[rows]
@@ -71,22 +84,22 @@ def chunked_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of a linear classifier, summed, without all logits in memory.
 
-    The same number and gradients as ``cross_entropy(linear(features, weight, bias),
-    target, reduction='sum')``, in memory of a few ``M * CHUNK`` numbers, not of several
-    times ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits
-    are larger than all maps of the network.
+    Equals ``cross_entropy(linear(features, weight, bias), target, reduction='sum')``,
+    gradients included, but holds a few times ``M * CHUNK`` numbers instead of
+    ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits would be
+    larger than all maps of the network.
 
     Args:
-        features (Tensor): (M, D).
-        weight (Tensor): (K, D), one row per class.
-        bias (Tensor): (K,).
-        target (Tensor): (M,) classes in 0..K - 1.
+        features: (M, D).
+        weight: (K, D), one row per class.
+        bias: (K,).
+        target: (M,) classes in 0..K - 1.
 
     Returns:
-        Tensor: The sum over the M rows.
+        The sum over the M rows.
     """
     with torch.autocast(features.device.type, enabled=False):
-        if len(weight) <= CHUNK:  # nothing to save: made once, logits are faster
+        if len(weight) <= CHUNK:  # logits that are computed once are faster
             logits = F.linear(features, weight, bias)
             return F.cross_entropy(logits, target, reduction="sum")
         return _ChunkedCrossEntropy.apply(features, weight, bias, target)

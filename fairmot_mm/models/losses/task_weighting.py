@@ -12,8 +12,8 @@ class UncertaintyWeighting(nn.Module):
     et al., CVPR 2018, with both ``s`` learned.
 
     Args:
-        s_det (float): Start of the detection's log variance.
-        s_id (float): Start of the ReID's log variance.
+        s_det: Start of the detection's log variance.
+        s_id: Start of the ReID's log variance.
     """
 
     def __init__(self, s_det: float = -1.85, s_id: float = -1.05) -> None:
@@ -32,8 +32,8 @@ class FixedWeighting(nn.Module):
     """Fixed balance of detection and ReID.
 
     Args:
-        det_weight (float): Weight of the detection losses.
-        id_weight (float): Weight of the ReID loss, 0.1 in the published code.
+        det_weight: Weight of the detection losses.
+        id_weight: Weight of the ReID loss, 0.1 in the reference implementation.
     """
 
     def __init__(self, det_weight: float = 1.0, id_weight: float = 0.1) -> None:

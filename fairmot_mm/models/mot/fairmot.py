@@ -11,26 +11,29 @@ from torch import Tensor
 from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
 
+from .protocols import DetectionHead, ReIDHead, Tracker, check_part
+
 
 @MODELS.register_module()
 class FairMOT(BaseMOTModel):
     """One network that detects and embeds, and one tracker (arXiv:2004.01888).
 
     Args:
-        backbone (dict): Image (N, 3, H, W) to a sequence of maps.
-        neck (dict): The maps to one map (N, C, h, w), as a sequence of length one.
-        bbox_head (dict): Detection head, e.g. ``FairMOTHead``.
-        reid_head (dict): Embedding head, e.g. ``EmbeddingHead``.
-        tracker (dict | None): Online tracker, ours or one of the toolboxes'; without
-            one the model trains and detects.
-        motion (dict | None): Motion model, for trackers that expect the model to have
-            one, as MMTracking's do.
-        task_weighting (dict | None): How the losses of the two heads are joined;
+        backbone: Image (N, 3, H, W) to a sequence of maps.
+        neck: The maps to one map (N, C, h, w), as a sequence of length one.
+        bbox_head: Detection head, e.g. ``FairMOTHead``.
+        reid_head: Embedding head, e.g. ``EmbeddingHead``.
+        tracker: Online tracker, ours or one of the toolboxes'; without one the model
+            trains and detects.
+        motion: Motion model, for trackers that expect the model to have one, as
+            MMTracking's do.
+        task_weighting: How the losses of the two heads are joined;
             ``UncertaintyWeighting`` if None.
-        data_preprocessor (dict | None): Usually ``mmdet.TrackDataPreprocessor``.
-        init_cfg (dict | None): MMEngine's initialisation.
+        data_preprocessor: Usually ``mmdet.TrackDataPreprocessor``.
+        init_cfg: MMEngine's initialisation.
 
     Raises:
+        TypeError: If a part lacks what the model needs of it.
         ValueError: If the tracker wants a ReID network.
     """
 
@@ -49,12 +52,17 @@ class FairMOT(BaseMOTModel):
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
-        self.bbox_head = MODELS.build(bbox_head)
-        self.reid_head = MODELS.build(reid_head)
+        self.bbox_head: DetectionHead = MODELS.build(bbox_head)
+        self.reid_head: ReIDHead = MODELS.build(reid_head)
         self.task_weighting = MODELS.build(
             task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
         )
-        self.tracker = MODELS.build(tracker) if tracker is not None else None
+        self.tracker: Tracker | None = None
+        if tracker is not None:
+            self.tracker = MODELS.build(tracker)
+            check_part("tracker", self.tracker, Tracker, "fairmot_mm.JDETracker")
+        check_part("bbox_head", self.bbox_head, DetectionHead, "fairmot_mm.FairMOTHead")
+        check_part("reid_head", self.reid_head, ReIDHead, "fairmot_mm.EmbeddingHead")
         if getattr(self.tracker, "with_reid", False):
             raise ValueError(
                 f"{type(self.tracker).__name__} wants a ReID network for crops, which "
@@ -63,23 +71,22 @@ class FairMOT(BaseMOTModel):
         if motion is not None:
             self.motion = TASK_UTILS.build(motion)
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)
-        # How inputs are laid out for a network that was optimised for inference.
+        # Type and memory format of the inputs, once optimised for inference.
         self._layout: dict | None = None
 
     def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> "FairMOT":
-        """Make the network faster, for tracking alone, in place.
+        """Make the network faster for inference, in place; call after loading weights.
 
-        Normalisation is folded into the convolutions before it, and maps lie
+        Normalisation is folded into the convolutions before it, and maps are
         channels-last. Boxes and embeddings are computed in single precision whatever
-        the type, at the peaks of the heatmap. To be called after the weights are
-        loaded.
+        the type, at the peaks of the heatmap.
 
         Args:
-            dtype (torch.dtype): Precision of backbone, neck and heatmap; with
-                ``torch.bfloat16`` a CPU takes about half the time.
+            dtype: Precision of backbone, neck and heatmap; with ``torch.bfloat16`` a
+                CPU takes about half the time.
 
         Returns:
-            FairMOT: Itself.
+            Itself.
         """
         self.eval().requires_grad_(False)
         self._layout = dict(dtype=dtype, memory_format=torch.channels_last)
@@ -104,10 +111,10 @@ class FairMOT(BaseMOTModel):
         """Compute the one map (N, C, H/4, W/4) that the heads read.
 
         Args:
-            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
+            inputs: (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            Sequence[Tensor]: The map, as the toolboxes hand maps on.
+            The map, as the toolboxes hand maps on.
         """
         if inputs.dim() != 4:
             raise ValueError(
@@ -123,13 +130,13 @@ class FairMOT(BaseMOTModel):
         """Compute the raw maps.
 
         Args:
-            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
-            data_samples (list[DetDataSample] | None): Not read.
+            inputs: (N, 3, H, W), RGB in [0, 1].
+            data_samples: Not read.
 
         Returns:
-            dict[str, Tensor]: ``heatmap`` (N, C, H/4, W/4) logits, ``size`` (N, 4 or 2,
-            H/4, W/4) and ``offset`` (N, 2, H/4, W/4) in cells, ``embedding``
-            (N, D, H/4, W/4), not normalised.
+            ``heatmap`` (N, C, H/4, W/4) logits, ``size`` (N, 4 or 2, H/4, W/4) and
+            ``offset`` (N, 2, H/4, W/4) in cells, ``embedding`` (N, D, H/4, W/4), not
+            normalised.
         """
         feats = self.extract_feat(inputs)
         heatmap, size, offset = self.bbox_head(feats)
@@ -146,15 +153,14 @@ class FairMOT(BaseMOTModel):
         """Compute the joint loss (FairMOT, section 3.3).
 
         Args:
-            inputs (Tensor): (N, 3, H, W), RGB in [0, 1].
-            data_samples (list[DetDataSample]): Per image ``gt_instances`` with
-                ``bboxes`` (n, 4) xyxy in pixels of the input, ``labels`` (n,) and
-                ``instances_ids`` (n,), -1 for no identity.
+            inputs: (N, 3, H, W), RGB in [0, 1].
+            data_samples: Per image ``gt_instances`` with ``bboxes`` (n, 4) xyxy in
+                pixels of the input, ``labels`` (n,) and ``instances_ids`` (n,), -1 for
+                no identity.
 
         Returns:
-            dict[str, Tensor]: ``loss``, which is trained, and for the log the parts it
-            is joined from: ``heatmap``, ``size`` (weighted 0.1 by default), ``offset``
-            and ``id``.
+            ``loss``, which is trained, and for the log the parts it is joined from:
+            ``heatmap``, ``size`` (weighted 0.1 by default), ``offset`` and ``id``.
         """
         feats = self.extract_feat(inputs)
         heatmap = self.bbox_head.heatmap(feats)
@@ -166,8 +172,9 @@ class FairMOT(BaseMOTModel):
                     f"{sample.get('img_path', 'an image')}: pack the data with "
                     "fairmot_mm.PackTrackTrainInputs (-1 stands for no identity)"
                 )
+        (map_h, map_w), (input_h, input_w) = heatmap.shape[-2:], inputs.shape[-2:]
         targets = self.bbox_head.get_targets(
-            instances, heatmap.shape[-2:], inputs.shape[-2:]
+            instances, (map_h, map_w), (input_h, input_w)
         )
         objects = (targets.image, targets.cell)
         identities = torch.cat([item.instances_ids for item in instances])
@@ -189,13 +196,13 @@ class FairMOT(BaseMOTModel):
         """Detect and embed the objects of one frame.
 
         Args:
-            inputs (Tensor): (1, 3, H, W) or (3, H, W), RGB in [0, 1].
-            metas (dict | list[dict]): The frame's metas, as such or as a list of one:
-                ``ori_shape``, the (height, width) of the original image.
+            inputs: (1, 3, H, W) or (3, H, W), RGB in [0, 1].
+            metas: The frame's metas, as such or as a list of one: ``ori_shape``, the
+                (height, width) of the original image.
 
         Returns:
-            InstanceData: Best first, ``bboxes`` (K, 4) xyxy in pixels of the original
-            image, ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
+            Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
+            ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
         """
         if inputs.dim() == 3:
             inputs = inputs[None]
@@ -206,8 +213,9 @@ class FairMOT(BaseMOTModel):
                 f"{len(inputs)} images and {len(metas)} metas came in, expected one"
             )
         feats = self.extract_feat(inputs)
+        height, width = inputs.shape[-2:]
         (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=tuple(inputs.shape[-2:])
+            feats, metas, input_hw=(height, width)
         )
         cells = found.pop("cells")
         found.embeddings = self.reid_head.embeddings_at(
@@ -221,14 +229,14 @@ class FairMOT(BaseMOTModel):
         """Track the next frames of a video.
 
         Args:
-            inputs (Tensor): (1, T, 3, H, W), RGB in [0, 1].
-            data_samples (list[TrackDataSample]): One sample of T frames, in order; a
-                ``frame_id`` of 0 starts a new video.
+            inputs: (1, T, 3, H, W), RGB in [0, 1].
+            data_samples: One sample of T frames, in order; a ``frame_id`` of 0 starts a
+                new video.
 
         Returns:
-            list[TrackDataSample]: The sample, each frame with ``pred_instances`` (what
-            was detected, see :meth:`predict_frame`) and ``pred_track_instances``
-            (``bboxes``, ``scores``, ``labels``, ``instances_id``).
+            The sample, each frame with ``pred_instances`` (what was detected, see
+            :meth:`predict_frame`) and ``pred_track_instances`` (``bboxes``, ``scores``,
+            ``labels``, ``instances_id``).
         """
         if inputs.dim() != 5 or len(inputs) != 1 or len(data_samples) != 1:
             raise ValueError(
@@ -244,10 +252,9 @@ class FairMOT(BaseMOTModel):
         """Detect on the next frame of a video and track.
 
         Args:
-            inputs (Tensor): (1, 3, H, W), RGB in [0, 1].
-            frame (BaseDataElement): The frame's sample with its metas. Gains
-                ``pred_instances``, which is ``pred_det_instances`` as well, and
-                ``pred_track_instances``.
+            inputs: (1, 3, H, W), RGB in [0, 1].
+            frame: The frame's sample with its metas. Gains ``pred_instances``, which is
+                ``pred_det_instances`` as well, and ``pred_track_instances``.
 
         Raises:
             RuntimeError: If the model has no tracker.
@@ -257,7 +264,7 @@ class FairMOT(BaseMOTModel):
                 "the model was built without a tracker: set model.tracker"
             )
         frame.pred_instances = self.predict_frame(inputs, frame.metainfo)
-        # Under the name that MMTracking's trackers look for.
+        # The name that MMTracking's trackers read.
         frame.pred_det_instances = frame.pred_instances
         frame.pred_track_instances = self.tracker.track(
             model=self,
@@ -269,11 +276,14 @@ class FairMOT(BaseMOTModel):
         )
 
 
-def _fill_in_training_parts(model: FairMOT, state_dict: dict, prefix: str, *_) -> None:
-    """Let a checkpoint differ in what only training needs, and in nothing else.
+def _fill_in_training_parts(
+    model: FairMOT, state_dict: dict, prefix: str, *_: object
+) -> None:
+    """Let a checkpoint differ in the training-only parts, and in nothing else.
 
-    Published weights carry no classifier, one trained on other data does not fit, and
-    a model for tracking has none: in each case the model keeps its own.
+    The reference implementation's weights come without a classifier, one trained on
+    other data does not fit, and a model for tracking has none: in each case the model
+    keeps its own.
 
     Raises:
         ValueError: If not a single tensor of the backbone fits.
@@ -285,8 +295,8 @@ def _fill_in_training_parts(model: FairMOT, state_dict: dict, prefix: str, *_) -
         raise ValueError(
             "checkpoint of another architecture: none of its tensors fits the "
             f"{len(backbone)} of {type(model.backbone).__name__}; it holds "
-            f"{', '.join(list(given)[:3])}, ... A checkpoint of the published code is "
-            "converted by tools/model_converters/fairmot2mm.py"
+            f"{', '.join(list(given)[:3])}, ... Convert checkpoints of the "
+            "reference implementation by tools/model_converters/fairmot2mm.py"
         )
     for part in TRAINING_ONLY:
         expected = {k: v for k, v in own.items() if k.startswith(prefix + part)}

@@ -7,18 +7,18 @@ from torch.nn import functional as F
 
 from fairmot_mm.registry import MODELS
 
-from ..utils import check_num_maps
+from ..feature_maps import check_num_maps
 
 
 @MODELS.register_module()
 class ConcatNeck(BaseModule):
-    """All maps brought to the size of the finest one and laid side by side.
+    """All maps upsampled to the finest one and concatenated.
 
-    What FairMOT puts behind an HRNet (Sun et al., arXiv:1904.04514, HRNetV2).
+    FairMOT's neck for an HRNet (Sun et al., arXiv:1904.04514, HRNetV2).
 
     Args:
-        in_channels (Sequence[int]): Channels of the maps that come in.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the maps that come in.
+        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class ConcatNeck(BaseModule):
         """Upsample bilinearly and concatenate.
 
         Args:
-            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first.
+            inputs: Maps (N, C_i, H_i, W_i), finest first.
 
         Returns:
-            tuple[Tensor]: One map (N, sum of C_i, H_0, W_0).
+            One map (N, sum of C_i, H_0, W_0).
         """
         check_num_maps(inputs, self.num_inputs)
         finest, *coarser = inputs

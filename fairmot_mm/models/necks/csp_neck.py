@@ -9,23 +9,23 @@ from torch.nn import functional as F
 
 from fairmot_mm.registry import MODELS
 
-from ..utils import check_num_maps
+from ..feature_maps import check_num_maps
 
 
 @MODELS.register_module()
 class CSPNeck(BaseModule):
-    """YOLOv5's way up, carried on to stride 4 (FairMOT's ``yolo``).
+    """Top-down path of YOLOv5, continued to stride 4 (FairMOT's ``yolo``).
 
-    The coarsest map is narrowed, doubled, laid beside the finer one and mixed by a CSP
-    layer, until the finest map is reached; ``mmdet.YOLOXPAFPN`` stops at stride 8 and
-    comes back down.
+    From the coarsest map on, each is reduced, upsampled, concatenated with the finer
+    one and mixed by a CSP layer. ``mmdet.YOLOXPAFPN`` stops at stride 8 and adds a
+    bottom-up path.
 
     Args:
-        in_channels (Sequence[int]): Channels of the maps that come in, finest first.
-        num_blocks (int): Bottlenecks in each CSP layer.
-        norm_cfg (dict | None): Normalisation layer.
-        act_cfg (dict | None): Activation layer.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the maps that come in, finest first.
+        num_blocks: Bottlenecks in each CSP layer.
+        norm_cfg: Normalisation layer.
+        act_cfg: Activation layer.
+        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class CSPNeck(BaseModule):
         """Join the maps.
 
         Args:
-            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first, each half
-                the size of the one before.
+            inputs: Maps (N, C_i, H_i, W_i), finest first, each half the size of the one
+                before.
 
         Returns:
-            tuple[Tensor]: One map (N, C_0, H_0, W_0).
+            One map (N, C_0, H_0, W_0).
         """
         check_num_maps(inputs, self.num_inputs)
         joined = inputs[-1]

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from fairmot_mm.registry import MODELS
 
+from ..feature_maps import check_num_maps
 from ..layers.deconv import DeconvStage, DeformConvModule
-from ..utils import check_num_maps
 
 
 @MODELS.register_module()
@@ -17,10 +17,10 @@ class DeconvFPNNeck(BaseModule):
     joined by addition to the projected finer one and smoothed, until stride 4.
 
     Args:
-        in_channels (Sequence[int]): Channels of the maps that come in, finest first.
-        channels (Sequence[int]): Channels of the joined maps, coarsest first.
-        norm_cfg (dict | None): Normalisation layer.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the maps that come in, finest first.
+        channels: Channels of the joined maps, coarsest first.
+        norm_cfg: Normalisation layer.
+        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class DeconvFPNNeck(BaseModule):
         """Join the maps.
 
         Args:
-            inputs (Sequence[Tensor]): Maps (N, C_i, H_i, W_i), finest first, each half
-                the size of the one before.
+            inputs: Maps (N, C_i, H_i, W_i), finest first, each half the size of the one
+                before.
 
         Returns:
-            tuple[Tensor]: One map (N, C_out, H_0, W_0).
+            One map (N, C_out, H_0, W_0).
         """
         check_num_maps(inputs, self.num_inputs)
         joined = inputs[-1]

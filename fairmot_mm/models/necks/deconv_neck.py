@@ -13,14 +13,14 @@ class DeconvNeck(BaseModule):
     """The coarsest map upsampled by deformable and transposed convolutions.
 
     FairMOT's ``resdcn`` (arXiv:2004.01888), which is CenterNet's neck for a ResNet.
-    ``mmdet.CTResNetNeck`` has no biases where the published weights have them, and
+    ``mmdet.CTResNetNeck`` lacks biases of the reference implementation's weights and
     needs MMCV's compiled operator.
 
     Args:
-        in_channels (int): Channels of the last map that comes in.
-        channels (Sequence[int]): Channels after each stage; each doubles the map.
-        norm_cfg (dict | None): Normalisation layer.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the last map that comes in.
+        channels: Channels after each stage; each doubles the map.
+        norm_cfg: Normalisation layer.
+        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class DeconvNeck(BaseModule):
         """Upsample the last map.
 
         Args:
-            inputs (Sequence[Tensor]): Maps, the last one (N, C_in, H / 32, W / 32).
+            inputs: Maps, the last one (N, C_in, H / 32, W / 32).
 
         Returns:
-            tuple[Tensor]: One map (N, C_out, H / 4, W / 4).
+            One map (N, C_out, H / 4, W / 4).
         """
         return (self.stages(inputs[-1]),)

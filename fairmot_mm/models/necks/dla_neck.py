@@ -13,11 +13,11 @@ class IDAUp(BaseModule):
     """Iterative deep aggregation upwards: coarse maps are joined to fine ones.
 
     Args:
-        in_channels (Sequence[int]): Channels of the maps, finest first.
-        out_channels (int): Channels of every joined map.
-        factors (Sequence[int]): Upsampling factor of each map after the first.
-        conv_cfg (dict): 3x3 convolution layer.
-        norm_cfg (dict): Normalisation layer.
+        in_channels: Channels of the maps, finest first.
+        out_channels: Channels of every joined map.
+        factors: Upsampling factor of each map after the first.
+        conv_cfg: 3x3 convolution layer.
+        norm_cfg: Normalisation layer.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class IDAUp(BaseModule):
                 out_channels,
                 3,
                 padding=1,
-                # As published: a plain convolution before a normalisation has none.
+                # As in the reference implementation: only deformable ones have one.
                 bias=conv_cfg["type"] != "Conv2d",
                 conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg,
@@ -52,12 +52,12 @@ class IDAUp(BaseModule):
         """Join each map to the finer one before it.
 
         Args:
-            maps (Sequence[Tensor]): (N, C_i, H_i, W_i), finest first; the first
-                already has ``out_channels``.
+            maps: (N, C_i, H_i, W_i), finest first; the first already has
+                ``out_channels``.
 
         Returns:
-            list[Tensor]: The joined maps, all of the size of the first, one less
-            than were given; the last has seen every map.
+            The joined maps, all of the size of the first, one less than were given; the
+            last has seen every map.
         """
         out = []
         finer = maps[0]
@@ -74,17 +74,17 @@ class IDAUp(BaseModule):
 class DLANeck(BaseModule):
     """DLAUp and IDAUp: the maps of :class:`DLANet` joined to one stride-4 map.
 
-    Published with CenterNet (Zhou et al., arXiv:1904.07850, appendix A) and FairMOT
+    The neck of CenterNet (Zhou et al., arXiv:1904.07850, appendix A) and FairMOT
     (Zhang et al., arXiv:2004.01888, figure 2). Takes the maps of all six levels of the
-    backbone or just those from ``start_level`` on.
+    backbone or those from ``start_level`` on.
 
     Args:
-        in_channels (Sequence[int]): Channels of the levels that come in.
-        start_level (int): Level of the output map (2: stride 4).
-        end_level (int): The final aggregation joins the levels before this one.
-        use_dcn (bool): Whether convolutions are deformable; plain ones otherwise.
-        norm_cfg (dict | None): Normalisation layer.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the levels that come in.
+        start_level: Level of the output map (2: stride 4).
+        end_level: The final aggregation joins the levels before this one.
+        use_dcn: Whether convolutions are deformable; plain ones otherwise.
+        norm_cfg: Normalisation layer.
+        init_cfg: MMEngine's initialisation.
     """
 
     def __init__(
@@ -131,11 +131,11 @@ class DLANeck(BaseModule):
         """Join the backbone's maps.
 
         Args:
-            inputs (Sequence[Tensor]): Maps (N, C_i, H / 2^i, W / 2^i), finest first:
-                one per entry of ``in_channels``, or those from ``start_level`` on.
+            inputs: Maps (N, C_i, H / 2^i, W / 2^i), finest first: one per entry of
+                ``in_channels``, or those from ``start_level`` on.
 
         Returns:
-            tuple[Tensor]: One map (N, C_start, H / 2^start, W / 2^start).
+            One map (N, C_start, H / 2^start, W / 2^start).
         """
         expected = self.num_inputs - self.start_level
         if len(inputs) not in (self.num_inputs, expected):

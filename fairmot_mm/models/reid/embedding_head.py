@@ -19,10 +19,25 @@ def embedding_scale(num_ids: int) -> float:
     """Length given to an embedding before it is classified.
 
     ``sqrt(2) * ln(num_ids - 1)``, as FairMOT takes it from AdaCos (Zhang et al., CVPR
-    2019, eq. 12). It has no use for fewer than three identities, where the logarithm
-    would leave nothing to learn from.
+    2019, eq. 12). Undefined for fewer than three identities; clamped.
     """
     return math.sqrt(2) * math.log(max(num_ids - 1, 2))
+
+
+def _checked(num_ids: int | Sequence[int] | str | None) -> int | tuple[int, ...] | None:
+    """Numbers of identities: one, one per class, or None where they are not known."""
+    if num_ids is None or num_ids == "auto":
+        return None
+    if isinstance(num_ids, int) and num_ids > 0:
+        return num_ids
+    if isinstance(num_ids, Sequence) and not isinstance(num_ids, str):
+        counts = tuple(num_ids)
+        if counts and all(isinstance(n, int) and n >= 0 for n in counts):
+            return counts
+    raise ValueError(
+        f"num_ids={num_ids!r}: give a positive number, a list of one number per class, "
+        "'auto' or None"
+    )
 
 
 @MODELS.register_module()
@@ -33,19 +48,19 @@ class EmbeddingHead(BaseModule):
     exists for training alone: without ``num_ids`` there is none.
 
     Args:
-        in_channels (int): Channels of the map that comes in.
-        feat_channels (int): Channels between the two convolutions.
-        embed_dims (int): Length of the embedding.
-        num_ids (int | Sequence[int] | str | None): Number of identities in the
-            training data; of several classes one number each, and each class gets a
-            classifier of its own (0: none), identities counting from 0 in each.
-            ``'auto'`` stands for what the training loop finds in the data; until then
-            the head is without a classifier, as with ``None``.
-        loss (str): ``'ce'``, cross-entropy over the identities, or ``'focal'``, a
-            sigmoid focal loss.
-        loss_weight (float): Weight of the loss.
-        act_cfg (dict | None): Activation between the two convolutions; ReLU if None.
-        init_cfg (dict | None): MMEngine's initialisation.
+        in_channels: Channels of the map that comes in.
+        feat_channels: Channels between the two convolutions.
+        embed_dims: Length of the embedding.
+        num_ids: Number of identities in the training data; of several classes one
+            number each, and each class gets a classifier of its own (0: none),
+            identities counting from 0 in each. ``'auto'``: the training loop sets the
+            number found in the data; until then there is no classifier, as with
+            ``None``.
+        loss: ``'ce'``, cross-entropy over the identities, or ``'focal'``, a sigmoid
+            focal loss.
+        loss_weight: Weight of the loss.
+        act_cfg: Activation between the two convolutions; ReLU if None.
+        init_cfg: MMEngine's initialisation.
     """
 
     LOSSES = ("ce", "focal")
@@ -68,33 +83,26 @@ class EmbeddingHead(BaseModule):
         self.loss_type = loss
         self.loss_weight = loss_weight
         self.branch = ConvBranch(in_channels, feat_channels, embed_dims, act_cfg)
-        self.num_ids: int | Sequence[int] | None = None
-        self.num_ids_from_data = num_ids == "auto"
-        self.classifier: nn.Module | None = None
-        if not (num_ids is None or self.num_ids_from_data):
-            self.set_num_ids(num_ids)
+        self.set_num_ids(num_ids)
 
-    def set_num_ids(self, num_ids: int | Sequence[int]) -> None:
-        """Make the classifier anew, before anything holds its parameters.
+    def set_num_ids(self, num_ids: int | Sequence[int] | str | None) -> None:
+        """Build the classifier anew; call it before anything holds its parameters.
+
+        Args:
+            num_ids: As for the class.
 
         Raises:
-            ValueError: If ``num_ids`` is neither a positive number nor a list of them.
+            ValueError: If ``num_ids`` is none of what the class takes.
         """
-        if isinstance(num_ids, Sequence) and not isinstance(num_ids, str):
-            counts, at_least = tuple(num_ids), 0
-        else:
-            counts, at_least = (num_ids,), 1
-        if not counts or not all(isinstance(n, int) and n >= at_least for n in counts):
-            raise ValueError(
-                f"num_ids={num_ids!r}: give a positive number, a list of one number "
-                "per class, 'auto' or None"
-            )
-        self.num_ids, self.num_ids_from_data = num_ids, False
-        if isinstance(num_ids, int):
-            self.classifier = self._make_classifier(num_ids)
-        else:
-            self.classifier = nn.ModuleList(self._make_classifier(n) for n in counts)
-        self.classifier.to(self.branch[0].weight.device)
+        self.num_ids = _checked(num_ids)
+        self.num_ids_from_data = num_ids == "auto"
+        self.classifier: nn.Module | None = None
+        if isinstance(self.num_ids, int):
+            self.classifier = self._make_classifier(self.num_ids)
+        elif self.num_ids is not None:
+            self.classifier = nn.ModuleList(map(self._make_classifier, self.num_ids))
+        if self.classifier is not None:
+            self.classifier.to(next(self.branch.parameters()).device)
 
     def _make_classifier(self, num_ids: int) -> nn.Module:
         if num_ids == 0:
@@ -105,21 +113,14 @@ class EmbeddingHead(BaseModule):
             nn.init.constant_(classifier.bias, bias_init_with_prob(0.01))
         return classifier
 
-    @property
-    def scale(self) -> float | tuple[float, ...]:
-        """Length given to an embedding before it is classified; one per class."""
-        if isinstance(self.num_ids, int):
-            return embedding_scale(self.num_ids)
-        return tuple(embedding_scale(n) for n in self.num_ids)
-
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Compute the embeddings.
 
         Args:
-            feats (Sequence[Tensor]): One map (N, C_in, h, w).
+            feats: One map (N, C_in, h, w).
 
         Returns:
-            Tensor: (N, embed_dims, h, w), not normalised.
+            (N, embed_dims, h, w), not normalised.
         """
         (x,) = feats
         return self.branch(x)
@@ -130,12 +131,12 @@ class EmbeddingHead(BaseModule):
         """Compute the embeddings of some cells alone.
 
         Args:
-            feats (Sequence[Tensor]): One map (N, C_in, h, w).
-            image (Tensor): (M,) index of the image in the batch.
-            cell (Tensor): (M,) flat index ``y * w + x``.
+            feats: One map (N, C_in, h, w).
+            image: (M,) index of the image in the batch.
+            cell: (M,) flat index ``y * w + x``.
 
         Returns:
-            Tensor: (M, embed_dims), of length 1.
+            (M, embed_dims), of length 1.
         """
         (x,) = feats
         return F.normalize(self.branch.at(x, image, cell).float(), dim=-1)
@@ -146,19 +147,19 @@ class EmbeddingHead(BaseModule):
         """Identity loss of M objects, averaged over all processes.
 
         Args:
-            embeddings (Tensor): (M, embed_dims), of length 1.
-            identities (Tensor): (M,) in 0..num_ids - 1 (of the object's class); -1 has
-                no identity and no loss.
-            labels (Tensor | None): (M,) classes, read where each has a classifier.
+            embeddings: (M, embed_dims), of length 1.
+            identities: (M,) in 0..num_ids - 1 (of the object's class); -1 has no
+                identity and no loss.
+            labels: (M,) classes, read where each has a classifier.
 
         Returns:
-            dict[str, Tensor]: ``loss_id``; zero where no object has an identity.
+            ``loss_id``; zero where no object has an identity.
 
         Raises:
             RuntimeError: If the head was built without a number of identities.
             ValueError: If an identity is not below ``num_ids``.
         """
-        if self.classifier is None:
+        if self.classifier is None or self.num_ids is None:
             raise RuntimeError(
                 "the ReID head has no classifier: set model.reid_head.num_ids to the "
                 "number of identities in the training data (the loops "
@@ -178,23 +179,30 @@ class EmbeddingHead(BaseModule):
             elif labels is None:
                 raise ValueError("several classes: the loss needs their labels")
             else:
-                loss = self._classify_each(embeddings, identities, labels[known])
+                loss = self._classify_each(
+                    self.classifier, self.num_ids, embeddings, identities, labels[known]
+                )
         return dict(loss_id=self.loss_weight * loss / total)
 
     def _classify_each(
-        self, embeddings: Tensor, identities: Tensor, labels: Tensor
+        self,
+        classifiers: nn.Module,
+        counts: Sequence[int],
+        embeddings: Tensor,
+        identities: Tensor,
+        labels: Tensor,
     ) -> Tensor:
         """Summed loss of unit embeddings (M, D) by the classifier of their class."""
-        if len(labels) and labels.max() >= len(self.classifier):
+        if len(labels) and labels.max() >= len(counts):
             raise ValueError(
                 f"label {int(labels.max())}, but model.reid_head.num_ids has numbers "
-                f"for {len(self.classifier)} classes"
+                f"for {len(counts)} classes"
             )
         # A class that is absent takes part with a loss of zero: distributed training
         # refuses parameters without a gradient.
         loss = embeddings.sum() * 0
         for label, (classifier, num_ids) in enumerate(
-            zip(self.classifier, self.num_ids, strict=True)
+            zip(classifiers.children(), counts, strict=True)
         ):
             chosen = labels == label
             loss = loss + self._classify(
@@ -228,7 +236,10 @@ class EmbeddingHead(BaseModule):
         features = embedding_scale(num_ids) * embeddings
         if self.loss_type == "ce":
             return chunked_cross_entropy(
-                features, classifier.weight, classifier.bias, identities
+                features,
+                classifier.get_parameter("weight"),
+                classifier.get_parameter("bias"),
+                identities,
             )
         logits = classifier(features)
         one_hot = F.one_hot(identities, num_ids).to(logits.dtype)

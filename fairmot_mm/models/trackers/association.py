@@ -7,7 +7,7 @@ import numpy as np
 def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine distance (N, M), at least 0, of embeddings (N, D) and (M, D).
 
-    Embeddings of no length (D = 0) say nothing and are all at distance 0.
+    Empty embeddings (D = 0) are all at distance 0.
     """
     if first.shape[1] == 0:
         return np.zeros((len(first), len(second)))
@@ -20,7 +20,7 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4).
 
     Corners count as pixels of the box, so a box is one wider than ``x2 - x1``: the
-    published tracker measures with this convention of older detectors.
+    reference implementation keeps this convention of older detectors.
     """
     top_left = np.maximum(first[:, None, :2], second[None, :, :2])
     bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
@@ -33,17 +33,17 @@ def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """Cheapest assignment in which a pair may cost no more than ``limit``.
 
     Args:
-        costs (np.ndarray): (N, M), infinite where a pair is impossible.
-        limit (float): What leaving a row and a column unmatched costs together.
+        costs: (N, M), infinite where a pair is impossible.
+        limit: What leaving a row and a column unmatched costs together.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Matched rows, ascending, and their columns.
+        Matched rows, ascending, and their columns.
     """
     if costs.size == 0:
         return np.empty(0, int), np.empty(0, int)
     possible = costs <= limit
-    # In a crowd most objects have one candidate and are its only one: those pairs need
-    # no solver, and what is left is a small problem.
+    # Most pairs are each other's only candidates. Those need no solver, which leaves a
+    # small problem.
     alone = possible.sum(1) == 1
     partner = possible.argmax(1)
     alone &= possible.sum(0)[partner] == 1
@@ -52,8 +52,8 @@ def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
     columns = np.flatnonzero(possible[rows].any(0))
     if len(rows):
         part = costs[np.ix_(rows, columns)]
-        # Nothing above the limit is ever chosen; a finite stand-in keeps infinities out
-        # of the solver's sums.
+        # Costs above the limit are never chosen; a finite one keeps infinities out of
+        # the solver's sums.
         part[part > limit] = 2 * limit + 1
         _, chosen, _ = lap.lapjv(part, extend_cost=True, cost_limit=limit)
         found = chosen >= 0

@@ -10,11 +10,11 @@ class Detections:
     """M detections as arrays.
 
     Attributes:
-        measurements (np.ndarray): (M, 4) centre x and y, width / height, height.
-        boxes (np.ndarray): (M, 4) xyxy.
-        scores (np.ndarray): (M,).
-        labels (np.ndarray): (M,).
-        embeddings (np.ndarray): (M, D) of length 1.
+        measurements: (M, 4) centre x and y, width / height, height.
+        boxes: (M, 4) xyxy.
+        scores: (M,).
+        labels: (M,).
+        embeddings: (M, D) of length 1.
     """
 
     measurements: np.ndarray
@@ -40,16 +40,16 @@ class Detections:
         labels: Tensor | np.ndarray | None,
         score_thr: float,
     ) -> "Detections":
-        """Check what a detector gives and keep what scores higher than a threshold.
+        """Check a detector's output and keep what scores above a threshold.
 
-        Boxes without height have no aspect ratio and are left out, which is logged.
+        Boxes without height have no aspect ratio and are dropped, which is logged.
 
         Args:
-            bboxes (Tensor | np.ndarray): (M, 4) xyxy.
-            scores (Tensor | np.ndarray): (M,).
-            embeddings (Tensor | np.ndarray | None): (M, D); of no length if None.
-            labels (Tensor | np.ndarray | None): (M,); 0 if None.
-            score_thr (float): The threshold.
+            bboxes: (M, 4) xyxy.
+            scores: (M,).
+            embeddings: (M, D); None stands for D = 0.
+            labels: (M,); 0 if None.
+            score_thr: The threshold.
 
         Raises:
             ValueError: If the arrays differ in length, or hold NaN or infinity.
@@ -68,12 +68,10 @@ class Detections:
         flat = chosen & (boxes[:, 1] == boxes[:, 3])
         chosen &= ~flat
         if flat.any():
-            print_log(
-                f"{flat.sum()} detections of no height are left out", logger="current"
-            )
+            print_log(f"dropped {flat.sum()} boxes without height", logger="current")
         boxes = boxes[chosen]
         # Sides in the precision of the detector, everything after in double: the
-        # published order of roundings.
+        # reference implementation's order of roundings.
         sides = (boxes[:, 2:] - boxes[:, :2]).astype(float)
         top_left = boxes[:, :2].astype(float)
         return cls(
@@ -96,10 +94,10 @@ def normalised(embeddings: np.ndarray) -> np.ndarray:
 def _checked(
     name: str, values: Tensor | np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Values as an array of a shape, in which -1 stands for any number."""
+    """Values as an array of the given shape, in which -1 stands for any size."""
     array = _to_numpy(values)
     if shape[0] == 0 and array.size == 0:
-        return array.reshape(np.maximum(shape, 0))  # however emptiness was written
+        return array.reshape(np.maximum(shape, 0))  # whatever its shape
     fits = array.ndim == len(shape) and all(
         size in (-1, given) for size, given in zip(shape, array.shape, strict=True)
     )

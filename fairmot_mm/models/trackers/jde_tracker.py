@@ -1,4 +1,4 @@
-from dataclasses import dataclass, fields
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,75 +12,45 @@ from .association import assign, box_iou, cosine_distance
 from .camera_motion import CameraFollower, warp_states
 from .detections import Detections, normalised
 from .kalman_filter import GATE, KalmanFilter
-
-
-@dataclass
-class _Tracks:
-    """N tracks as arrays; ``tracks[index]`` selects and orders all of them."""
-
-    ids: np.ndarray  # (N,)
-    labels: np.ndarray  # (N,)
-    scores: np.ndarray  # (N,)
-    means: np.ndarray  # (N, 8)
-    covariances: np.ndarray  # (N, 8, 8)
-    embeddings: np.ndarray  # (N, D) of length 1, smoothed
-    first_frame: np.ndarray  # (N,)
-    last_frame: np.ndarray  # (N,) the last frame with a detection
-    tracked: np.ndarray  # (N,) found on the last frame; lost if not
-    confirmed: np.ndarray  # (N,) found on a second frame, or there from the start
-    expired: np.ndarray  # (N,) was lost for too long at some time
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: np.ndarray) -> "_Tracks":
-        return _Tracks(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def __add__(self, other: "_Tracks") -> "_Tracks":
-        return _Tracks(
-            *(
-                np.concatenate((getattr(self, field.name), getattr(other, field.name)))
-                for field in fields(self)
-            )
-        )
-
-    @property
-    def boxes(self) -> np.ndarray:
-        """Boxes (N, 4) xyxy in pixels."""
-        return _from_xyah(self.means[:, :4])
+from .tracks import Tracks, state_boxes
 
 
 @MODELS.register_module()
 class JDETracker:
     """Online tracker of FairMOT: association by appearance, then by overlap.
 
-    Zhang et al., *FairMOT*, arXiv:2004.01888, section 3.4; the published results to
-    the digit. Each frame, tracks are moved on by a Kalman filter and matched with the
-    detections in three rounds: by embedding fused with Mahalanobis distance, the rest
-    of the tracked ones by overlap, and tracks seen only once by overlap. What is left
-    starts a track. Tracks and detections of different classes are never matched.
+    Zhang et al., *FairMOT*, arXiv:2004.01888, section 3.4; gives the tracks of the
+    reference implementation, to the digit. On each frame, tracks are predicted by a
+    Kalman filter and matched with the detections in three rounds: by embedding fused
+    with Mahalanobis distance, the remaining tracked ones by overlap, and tracks seen
+    only once by overlap. Detections that remain start tracks. Tracks and detections of
+    different classes are never matched.
+
+    Options beyond the reference tracker, all off by default: ``low_score_thr``,
+    ``camera_motion``, ``noise_by_score``.
 
     Args:
-        obj_score_thr (float): Detections must score higher than this.
-        num_frames_retain (int): Frames a lost track is kept at 30 frames a second.
-        min_box_area (float): Hides boxes of no more than this many square pixels.
-            0 hides none.
-        max_aspect_ratio (float | None): Hides boxes of which width / height is greater.
-        embedding_weight (float): Share of the embedding in the fused cost.
-        embedding_momentum (float): Share of the past in the smoothed embedding.
-        embedding_cost_limit (float): Greatest fused cost of a match.
-        iou_cost_limit (float): Greatest 1 - IoU for tracked ones.
-        unconfirmed_cost_limit (float): Greatest 1 - IoU for tracks seen only once.
-        duplicate_iou (float): Of a tracked and a lost track that overlap more, the
-            younger one is dropped.
-        low_score_thr (float | None): Detections above this and not above
-            ``obj_score_thr`` may carry on tracked ones that found nothing better, by
-            overlap; they start nothing and do not touch the embedding (BYTE, Zhang et
-            al., arXiv:2110.06864). None takes no notice of them.
-        camera_motion (dict | None): Estimator of the camera's motion, by which tracks
-            move along: ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
-        noise_by_score (bool): Whether a box counts the more in the Kalman filter, the
-            higher it scores (NSA).
+        obj_score_thr: Detections must score higher than this.
+        num_frames_retain: Frames a lost track is kept at 30 frames a second.
+        min_box_area: Boxes of no more than this many square pixels are hidden from the
+            output, but tracked. 0 hides none.
+        max_aspect_ratio: Boxes of which width / height is greater are hidden. None
+            hides none.
+        embedding_weight: Share of the embedding in the fused cost.
+        embedding_momentum: Share of the past in the smoothed embedding.
+        embedding_cost_limit: Greatest fused cost of a match.
+        iou_cost_limit: Greatest 1 - IoU of a match with a tracked one.
+        unconfirmed_cost_limit: Greatest 1 - IoU of a match with a track seen only once.
+        duplicate_iou: Of a tracked and a lost track that overlap more, the younger one
+            is dropped.
+        low_score_thr: Detections above this and not above ``obj_score_thr`` are matched
+            by overlap with tracked ones that found no other. They start no track and do
+            not update embeddings (BYTE, Zhang et al., arXiv:2110.06864). None ignores
+            them.
+        camera_motion: Estimator of the camera's motion, by which tracks are moved:
+            ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
+        noise_by_score: Whether a box weighs more in the Kalman filter, the higher it
+            scores (NSA).
     """
 
     def __init__(
@@ -120,39 +90,36 @@ class JDETracker:
         """Forget all tracks and start a new video.
 
         Args:
-            frame_rate (float): Frames a second. A lost track is kept for
-                ``int(frame_rate / 30 * num_frames_retain)`` frames.
+            frame_rate: Frames a second. A lost track is kept for ``int(frame_rate / 30
+                * num_frames_retain)`` frames.
         """
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
         if self.camera is not None:
             self.camera.reset()
         self._frame = 0
         self._next_id = 1
-        # None until the first detection tells how long embeddings are.
-        self._tracks: _Tracks | None = None
+        self._tracks = Tracks.empty()
 
     def track(
         self,
         model: torch.nn.Module | None = None,
         img: Tensor | None = None,
-        data_sample: DetDataSample | None = None,
-        **kwargs,
+        *,
+        data_sample: DetDataSample,
+        **kwargs: object,
     ) -> InstanceData:
         """Track the next frame: the toolboxes' entry.
 
         Args:
-            model (torch.nn.Module | None): Not read.
-            img (Tensor | None): (1, 3, H, W), the network's input; read to follow the
-                camera.
-            data_sample (DetDataSample): ``pred_instances`` with ``bboxes``, ``scores``,
-                ``labels`` and, if the detector makes them, ``embeddings``; a
-                ``frame_id`` of 0 in its metas starts a new video at their
-                ``frame_rate``.
-            **kwargs: What the toolboxes hand to other trackers; ``data_preprocessor``
-                is read to follow the camera.
+            model: Not read.
+            img: (1, 3, H, W), the network's input; only read to follow the camera.
+            data_sample: ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and,
+                if the detector makes them, ``embeddings``; a ``frame_id`` of 0 in its
+                metas starts a new video at their ``frame_rate``.
+            **kwargs: ``data_preprocessor`` is read to follow the camera.
 
         Returns:
-            InstanceData: See :meth:`update`.
+            See :meth:`update`.
         """
         if data_sample.metainfo.get("frame_id") == 0:
             self.reset(data_sample.metainfo.get("frame_rate", 30.0))
@@ -181,126 +148,108 @@ class JDETracker:
         """Track the next frame.
 
         Args:
-            bboxes (Tensor | np.ndarray): (M, 4) xyxy in pixels of the image.
-            scores (Tensor | np.ndarray): (M,).
-            embeddings (Tensor | np.ndarray | None): (M, D). Without any, tracks are
-                associated by their motion alone.
-            labels (Tensor | np.ndarray | None): (M,) classes, 0 if None.
-            camera_motion (np.ndarray | None): (2, 3), takes pixels of the last frame
-                to those of this one; None for a camera that stands still.
+            bboxes: (M, 4) xyxy in pixels of the image.
+            scores: (M,).
+            embeddings: (M, D). Without any, tracks are associated by motion alone.
+            labels: (M,) classes, 0 if None.
+            camera_motion: (2, 3), takes pixels of the last frame to those of this one;
+                None for a camera that stands still.
 
         Returns:
-            InstanceData: The tracks confirmed on this frame, as tensors on the device
-            of ``bboxes``: ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
+            The tracks confirmed on this frame, as tensors on the device of ``bboxes``:
+            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
 
         Raises:
             ValueError: If the arrays differ in length, hold NaN or infinity, or
                 embeddings change their length within a video.
         """
         self._frame += 1
-        detections, doubtful = self._select(bboxes, scores, embeddings, labels)
-        if self._tracks is None:
-            self._tracks = self._start(detections, np.empty(0, int))
-        length = self._tracks.embeddings.shape[1]
-        if len(detections) == 0:
-            detections.embeddings = np.empty((0, length), np.float32)
-        elif len(self._tracks) == 0:
-            self._tracks.embeddings = detections.embeddings[:0]
-        elif detections.embeddings.shape[1] != length:
-            raise ValueError(
-                f"embeddings of length {detections.embeddings.shape[1]} came in, those "
-                f"of this video so far have {length}: call reset() before a new video"
-            )
-
+        detections, low_score = self._select(bboxes, scores, embeddings, labels)
+        self._check_embeddings(detections)
         tracks = self._tracks
-        pool = np.concatenate(
-            (
-                np.flatnonzero(tracks.tracked & tracks.confirmed),
-                np.flatnonzero(~tracks.tracked),
-            )
-        )
-        unconfirmed = np.flatnonzero(tracks.tracked & ~tracks.confirmed)
         was_lost = ~tracks.tracked
-        expired_before = tracks.expired.copy()
-        self._predict(pool)
+        tracked = np.flatnonzero(tracks.tracked & tracks.confirmed)
+        unconfirmed = np.flatnonzero(tracks.tracked & ~tracks.confirmed)
+
+        # Predict; tracks seen only once have no velocity yet.
+        candidates = np.concatenate((tracked, np.flatnonzero(was_lost)))
+        self._predict(candidates)
         if camera_motion is not None:
             tracks.means, tracks.covariances = warp_states(
                 tracks.means, tracks.covariances, camera_motion
             )
 
-        # 1: by appearance and motion
-        free = np.arange(len(detections))
-        costs = self._fused_costs(pool, detections)
-        matched, free, pool = self._match(
-            pool, free, costs, self.embedding_cost_limit, detections
+        # Associate, each round with the remainder of the one before.
+        by_overlap = self._iou_costs
+        found, rest, detections = self._match(
+            candidates, detections, self._fused_costs, self.embedding_cost_limit
         )
-        refound = matched[was_lost[matched]]
-        # 2: tracked ones by overlap
-        missing = pool[tracks.tracked[pool]]
-        costs = self._iou_costs(missing, free, detections)
-        _, free, missing = self._match(
-            missing, free, costs, self.iou_cost_limit, detections
+        missing = rest[tracks.tracked[rest]]
+        _, missing, detections = self._match(
+            missing, detections, by_overlap, self.iou_cost_limit
         )
-        if len(doubtful):
-            everyone = np.arange(len(doubtful))
-            costs = self._iou_costs(missing, everyone, doubtful)
-            _, _, missing = self._match(
-                missing, everyone, costs, self.iou_cost_limit, doubtful
-            )
-        # 3: those seen only once by overlap
-        costs = self._iou_costs(unconfirmed, free, detections)
-        _, free, refuted = self._match(
-            unconfirmed, free, costs, self.unconfirmed_cost_limit, detections
+        _, missing, _ = self._match(missing, low_score, by_overlap, self.iou_cost_limit)
+        _, refuted, detections = self._match(
+            unconfirmed, detections, by_overlap, self.unconfirmed_cost_limit
         )
 
+        # Retire what was lost for too long, start tracks from the remaining detections.
         tracks.tracked[missing] = False
-        lost = np.flatnonzero(was_lost & ~tracks.tracked)
-        age = self._frame - tracks.last_frame[lost]
-        tracks.expired[lost[age > self.max_frames_lost]] = True
-        # A track that expires can still be found on the next frame, and one that was
-        # found then is dropped as soon as it is lost again: so it is published.
-        lost = np.concatenate((lost, missing))
-        lost = lost[~expired_before[lost]]
-
-        kept = tracks.tracked & ~was_lost
-        kept[refuted] = False
-        live = (
-            tracks[np.flatnonzero(kept)]
-            + self._start(detections, free)
-            + tracks[refound]
-        )
+        lost = self._retire(np.flatnonzero(was_lost & ~tracks.tracked), missing)
+        stayed = tracks.tracked & ~was_lost
+        stayed[refuted] = False
+        found_again = found[was_lost[found]]
+        live = tracks[stayed] + self._start(detections) + tracks[found_again]
         self._tracks = self._without_duplicates(live, tracks[lost])
         return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
     @property
     def lowest_score(self) -> float:
-        """Detections that do not score higher are not looked at."""
+        """Detections that do not score higher are ignored."""
         lowest = self.low_score_thr
         return self.obj_score_thr if lowest is None else lowest
 
-    def _select(self, *arrays: Tensor | np.ndarray | None) -> list[Detections]:
+    def _select(
+        self,
+        bboxes: Tensor | np.ndarray,
+        scores: Tensor | np.ndarray,
+        embeddings: Tensor | np.ndarray | None,
+        labels: Tensor | np.ndarray | None,
+    ) -> tuple[Detections, Detections]:
         """Detections of high score, and of low score if those count."""
-        found = Detections.select(*arrays, self.lowest_score)
-        certain = found.scores > self.obj_score_thr
-        detections, doubtful = found[certain], found[~certain]
-        # Who is hard to see is not told by his looks, and does not change a track's.
-        doubtful.embeddings = doubtful.embeddings[:, :0]
-        return [detections, doubtful]
+        found = Detections.select(bboxes, scores, embeddings, labels, self.lowest_score)
+        high = found.scores > self.obj_score_thr
+        low_score = found[~high]
+        # They are neither matched by embedding nor update one.
+        low_score.embeddings = low_score.embeddings[:, :0]
+        return found[high], low_score
 
-    def _start(self, detections: Detections, chosen: np.ndarray) -> _Tracks:
-        """New tracks of the chosen detections, confirmed only on the first frame."""
-        means, covariances = self.kalman_filter.initiate(
-            detections.measurements[chosen]
-        )
-        count = len(chosen)
+    def _check_embeddings(self, detections: Detections) -> None:
+        """Embeddings keep their length for as long as there are tracks."""
+        tracks = self._tracks
+        if len(tracks) == 0:
+            tracks.embeddings = detections.embeddings[:0]
+        elif len(detections) == 0:
+            detections.embeddings = tracks.embeddings[:0]
+        given, length = detections.embeddings.shape[1], tracks.embeddings.shape[1]
+        if given != length:
+            raise ValueError(
+                f"embeddings of length {given} came in, those of this video so far "
+                f"have {length}: call reset() before a new video"
+            )
+
+    def _start(self, detections: Detections) -> Tracks:
+        """New tracks of the detections, confirmed at once only on the first frame."""
+        means, covariances = self.kalman_filter.initiate(detections.measurements)
+        count = len(detections)
         self._next_id += count
-        return _Tracks(
+        return Tracks(
             ids=np.arange(self._next_id - count, self._next_id),
-            labels=detections.labels[chosen],
-            scores=detections.scores[chosen],
+            labels=detections.labels,
+            scores=detections.scores,
             means=means,
             covariances=covariances,
-            embeddings=detections.embeddings[chosen],
+            embeddings=detections.embeddings,
             first_frame=np.full(count, self._frame),
             last_frame=np.full(count, self._frame),
             tracked=np.ones(count, bool),
@@ -312,11 +261,30 @@ class JDETracker:
         """Move the chosen tracks on by one frame."""
         tracks = self._tracks
         means = tracks.means[chosen]
-        # The height of a track that is out of sight does not go on growing.
+        # The height of a lost track does not go on growing.
         means[~tracks.tracked[chosen], 7] = 0
         tracks.means[chosen], tracks.covariances[chosen] = self.kalman_filter.predict(
             means, tracks.covariances[chosen]
         )
+
+    def _match(
+        self,
+        chosen: np.ndarray,
+        detections: Detections,
+        costs: Callable[[np.ndarray, Detections], np.ndarray],
+        limit: float,
+    ) -> tuple[np.ndarray, np.ndarray, Detections]:
+        """One round: match the chosen tracks, and correct those that were matched.
+
+        Returns:
+            Matched tracks, unmatched tracks, unmatched detections.
+        """
+        if len(chosen) == 0 or len(detections) == 0:
+            return chosen[:0], chosen, detections
+        rows, columns = assign(costs(chosen, detections), limit)
+        self._correct(chosen[rows], detections[columns])
+        unmatched = np.delete(np.arange(len(detections)), columns)
+        return chosen[rows], np.delete(chosen, rows), detections[unmatched]
 
     def _fused_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
         """Embedding and Mahalanobis distance (FairMOT, section 3.4), gated."""
@@ -332,59 +300,56 @@ class JDETracker:
         costs[tracks.labels[chosen][:, None] != detections.labels] = np.inf
         return costs
 
-    def _iou_costs(
-        self, chosen: np.ndarray, free: np.ndarray, detections: Detections
-    ) -> np.ndarray:
-        """``1 - IoU`` of the chosen tracks and the free detections."""
+    def _iou_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
+        """1 - IoU."""
         tracks = self._tracks
-        costs = 1 - box_iou(
-            _from_xyah(tracks.means[chosen, :4]), detections.boxes[free]
-        )
-        costs[tracks.labels[chosen][:, None] != detections.labels[free]] = np.inf
+        costs = 1 - box_iou(state_boxes(tracks.means[chosen]), detections.boxes)
+        costs[tracks.labels[chosen][:, None] != detections.labels] = np.inf
         return costs
 
-    def _match(
-        self,
-        chosen: np.ndarray,
-        free: np.ndarray,
-        costs: np.ndarray,
-        limit: float,
-        detections: Detections,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Match, correct what was matched; return it, free detections, other tracks."""
-        rows, columns = assign(costs, limit)
-        matched, found = chosen[rows], free[columns]
-        self._correct(matched, found, detections)
-        return matched, np.delete(free, columns), np.delete(chosen, rows)
-
-    def _correct(
-        self, matched: np.ndarray, found: np.ndarray, detections: Detections
-    ) -> None:
-        """Correct tracks by the detections they were matched with."""
+    def _correct(self, matched: np.ndarray, detections: Detections) -> None:
+        """Correct the matched tracks, each by its detection."""
         tracks = self._tracks
         tracks.means[matched], tracks.covariances[matched] = self.kalman_filter.update(
             tracks.means[matched],
             tracks.covariances[matched],
-            detections.measurements[found],
-            detections.scores[found],
+            detections.measurements,
+            detections.scores,
         )
         if detections.embeddings.shape[1]:
-            self._smooth_embeddings(matched, detections.embeddings[found])
-        # A track found again keeps its old score for this frame, as published.
+            momentum = self.embedding_momentum
+            tracks.embeddings[matched] = normalised(
+                momentum * tracks.embeddings[matched]
+                + (1 - momentum) * detections.embeddings
+            )
+        # As in the reference implementation, a track found again keeps its old score
+        # for this frame.
         seen = tracks.tracked[matched]
-        tracks.scores[matched[seen]] = detections.scores[found[seen]]
+        tracks.scores[matched[seen]] = detections.scores[seen]
         tracks.last_frame[matched] = self._frame
         tracks.tracked[matched] = True
         tracks.confirmed[matched] = True
 
-    def _smooth_embeddings(self, matched: np.ndarray, embeddings: np.ndarray) -> None:
-        past, momentum = self._tracks.embeddings[matched], self.embedding_momentum
-        self._tracks.embeddings[matched] = normalised(
-            momentum * past + (1 - momentum) * embeddings
-        )
+    def _retire(self, lost: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Drop lost tracks whose time is over; return those that are kept.
 
-    def _without_duplicates(self, live: _Tracks, lost: _Tracks) -> _Tracks:
-        """Join tracked and lost tracks, of two on one object only the older."""
+        As in the reference implementation, a track is dropped one frame after its time
+        is over: until then it can be found again, and one that is found then is dropped
+        as soon as it is lost once more.
+
+        Args:
+            lost: Tracks lost before this frame and not found on it.
+            missing: Tracks lost on this frame.
+        """
+        tracks = self._tracks
+        kept = np.concatenate((lost, missing))
+        kept = kept[~tracks.expired[kept]]
+        age = self._frame - tracks.last_frame[lost]
+        tracks.expired[lost[age > self.max_frames_lost]] = True
+        return kept
+
+    def _without_duplicates(self, live: Tracks, lost: Tracks) -> Tracks:
+        """Join tracked and lost tracks; of two on one object, the older one stays."""
         overlap = box_iou(live.boxes, lost.boxes)
         overlap[live.labels[:, None] != lost.labels] = 0
         # Compared as a distance: 1 - 0.85 and 0.15 differ in the last digit.
@@ -413,11 +378,3 @@ class JDETracker:
             labels=torch.from_numpy(tracks.labels[shown]).long().to(device),
             instances_id=torch.from_numpy(tracks.ids[shown]).long().to(device),
         )
-
-
-def _from_xyah(states: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) xyxy of (N, 4) centre, aspect ratio and height."""
-    height = states[:, 3]
-    sides = np.column_stack((states[:, 2] * height, height))
-    top_left = states[:, :2] - sides / 2
-    return np.concatenate((top_left, top_left + sides), axis=1)

@@ -3,8 +3,8 @@ import numpy as np
 # 0.95 quantile of the chi-square distribution with 4 degrees of freedom.
 GATE = 9.4877
 
-# Standard deviations relative to a box's height (Wojke et al., DeepSORT, section 2.1),
-# but for the aspect ratio, which has absolute ones.
+# Standard deviations relative to a box's height (Wojke et al., DeepSORT, section 2.1);
+# those of the aspect ratio are absolute.
 _POSITION, _VELOCITY = 1 / 20, 1 / 160
 
 
@@ -16,9 +16,8 @@ class KalmanFilter:
     observed. Means are arrays (N, 8), covariances (N, 8, 8), measurements (N, 4).
 
     Args:
-        noise_by_score (bool): Whether a measurement counts the more, the higher it
-            scores: its noise covariance is multiplied by one minus the score (NSA, Du
-            et al., *GIAOTracker*, arXiv:2202.11983).
+        noise_by_score: Whether the noise covariance of a measurement is multiplied by
+            one minus its score (NSA, Du et al., *GIAOTracker*, arXiv:2202.11983).
     """
 
     def __init__(self, noise_by_score: bool = False) -> None:
@@ -63,10 +62,10 @@ class KalmanFilter:
         covariances: np.ndarray,
         scores: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Covariances (N, 4, 4) of what would be measured."""
+        """Covariances (N, 4, 4) of the residuals."""
         noise = self._variances(means[:, 3], _POSITION, 1e-1, 0, 0)[:, :4]
         if self.noise_by_score and scores is not None:
-            # Never quite without noise: a score of 1 would leave nothing to invert.
+            # Not zero: a score of 1 would make the covariance singular.
             noise = noise * np.clip(1 - scores, 1e-3, 1)[:, None]
         return covariances[:, :4, :4] + noise[:, :, None] * np.eye(4)
 
@@ -80,8 +79,8 @@ class KalmanFilter:
         """Correct N states by their N measurements (N, 4) and, for NSA, scores (N,)."""
         innovation = self._innovation(means, covariances, scores)
         gain = np.linalg.solve(innovation, covariances[:, :4]).transpose(0, 2, 1)
-        surprise = (measurements - means[:, :4])[:, :, None]
-        means = means + (gain @ surprise)[:, :, 0]
+        residual = (measurements - means[:, :4])[:, :, None]
+        means = means + (gain @ residual)[:, :, 0]
         return means, covariances - gain @ innovation @ gain.transpose(0, 2, 1)
 
     def gating_distance(
@@ -92,7 +91,7 @@ class KalmanFilter:
         # state, then a single matrix product for all pairs.
         innovation = self._innovation(means, covariances)
         whitening = np.linalg.inv(np.linalg.cholesky(innovation))
-        # Counted from the middle of all: large coordinates would cancel digits.
+        # Relative to the mean of all: large coordinates would cancel digits.
         origin = means[:, :4].mean(0) if len(means) else 0
         expected = whitening @ (means[:, :4] - origin)[:, :, None]
         distance = whitening.reshape(-1, 4) @ (measurements - origin).T

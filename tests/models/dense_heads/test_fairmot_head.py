@@ -3,7 +3,6 @@ import torch
 from mmengine.structures import InstanceData
 
 from fairmot_mm.models import FairMOTHead
-from fairmot_mm.structures.letterbox import input_to_image
 
 
 def instances(boxes) -> InstanceData:
@@ -72,26 +71,6 @@ def test_a_peak_by_hand(ltrb, cells):
     assert found.cells[0] == 3 * 16 + 5
     assert found.scores[0].item() == pytest.approx(torch.tensor(4.0).sigmoid().item())
     assert torch.allclose(found.bboxes[0], 4 * torch.tensor(cells))
-
-
-def test_boxes_come_back_from_a_letterbox():
-    # 200x100 in 64x64: halved border above and below, factor 0.32.
-    boxes = torch.tensor([[0.0, 16.0, 64.0, 48.0]])
-    image = input_to_image(boxes, dict(ori_shape=(100, 200)), (64, 64))
-    assert torch.allclose(image, torch.tensor([[0.0, 0.0, 200.0, 100.0]]))
-
-
-def test_boxes_come_back_from_the_toolbox_resize():
-    # Resized to 64x32 and padded below: the image lies in the corner, not centred.
-    boxes = torch.tensor([[0.0, 0.0, 64.0, 32.0]])
-    meta = dict(ori_shape=(100, 200), img_shape=(32, 64), scale_factor=(0.32, 0.32))
-    image = input_to_image(boxes, meta, (64, 64))
-    assert torch.allclose(image, torch.tensor([[0.0, 0.0, 200.0, 100.0]]))
-
-
-def test_missing_image_size_is_named():
-    with pytest.raises(KeyError, match="ori_shape"):
-        input_to_image(torch.zeros(1, 4), {}, (64, 64))
 
 
 def test_fresh_head_takes_a_tenth_of_the_map_for_centres():

@@ -130,3 +130,38 @@ def test_another_tracker_inside_fairmot(model_cfg):
     out = track(model)
     ids = [set(o[0].pred_track_instances.instances_id.tolist()) for o in out]
     assert ids[0] & ids[1] & ids[2]
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "message"),
+    [
+        (
+            "bbox_head",
+            dict(
+                type="mmdet.CenterNetHead",
+                feat_channels=8,
+                num_classes=1,
+                loss_center_heatmap=dict(type="mmdet.GaussianFocalLoss"),
+                loss_wh=dict(type="mmdet.L1Loss"),
+                loss_offset=dict(type="mmdet.L1Loss"),
+            ),
+            r"bbox_head=CenterNetHead lacks heatmap_branch, heatmap, boxes_at, .*"
+            r"loss_by_targets, predict_at_peaks: use fairmot_mm\.FairMOTHead",
+        ),
+        (
+            "reid_head",
+            dict(type="fairmot_mm.FairMOTHead"),
+            r"reid_head=FairMOTHead lacks embeddings_at: use fairmot_mm\.EmbeddingHead",
+        ),
+        ("tracker", dict(type="fairmot_mm.FairMOTHead"), "tracker=FairMOTHead .*track"),
+    ],
+)
+def test_a_part_that_lacks_something_is_named(key, part, message):
+    cfg = dict(
+        type="fairmot_mm.FairMOT",
+        **RESNET18,
+        bbox_head=dict(type="fairmot_mm.FairMOTHead", in_channels=64),
+        reid_head=dict(type="fairmot_mm.EmbeddingHead", in_channels=64),
+    )
+    with pytest.raises(TypeError, match=message):
+        MODELS.build(cfg | {key: part | dict(in_channels=64)})

@@ -1,8 +1,7 @@
 """Bilinear sampling of channels-last maps at learned positions, compiled by Numba.
 
-Each of the four neighbours of a sample is one contiguous run of channels, which a
-processor reads and weighs many at a time; an operator that goes channel by channel
-gathers single numbers instead.
+Each of the four neighbours of a sample is one contiguous run of channels, which is read
+by vector instructions; an operator that goes channel by channel gathers single numbers.
 
 Arrays have these shapes throughout, for G deformable groups of K kernel points:
 
@@ -12,49 +11,87 @@ Arrays have these shapes throughout, for G deformable groups of K kernel points:
 - ``columns`` (stop - start, K, C), the samples of the flat output cells from ``start``
   up to ``stop``.
 
-NumPy knows no bfloat16: ``rows`` and ``columns`` of that type are given as their bits,
+NumPy has no bfloat16: ``rows`` and ``columns`` of that type are passed as their bits,
 ``uint16``. Arithmetic is in single precision.
 """
 
+import functools
+import logging
 import os
 import threading
+from collections.abc import Callable
 
 import numba
 import numpy as np
+from mmengine.logging import print_log
 
-_OPTIONS = dict(
-    cache=True,
-    nogil=True,
-    error_model="numpy",
-    # Sums may be reordered and multiplications joined to additions; NaN and infinity
-    # keep their meaning.
-    fastmath={"contract", "nsz", "reassoc"},
-)
+Inputs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-@numba.njit(**_OPTIONS)
-def _neighbours(offset, at, stride, grid_y, grid_x, map_shape, place, weight, fraction):
+def _compiled(kernel: Callable, parallel: bool = False) -> Callable:
+    """Let Numba compile a function when it is first called."""
+    compiler = functools.partial(
+        numba.njit,
+        parallel=parallel,
+        nogil=True,
+        error_model="numpy",
+        # Sums may be reordered and multiplications joined to additions; NaN and
+        # infinity keep their meaning.
+        fastmath={"contract", "nsz", "reassoc"},
+    )
+    try:
+        return compiler(cache=True)(kernel)
+    except RuntimeError:
+        _warn_of_missing_cache()
+        return compiler()(kernel)
+
+
+_compiled_in_parallel = functools.partial(_compiled, parallel=True)
+
+
+@functools.cache
+def _warn_of_missing_cache() -> None:
+    print_log(
+        "Numba finds no writable folder for its cache, so deformable convolution is "
+        "compiled anew in each process: set NUMBA_CACHE_DIR to one",
+        logger="current",
+        level=logging.WARNING,
+    )
+
+
+@_compiled
+def _neighbours(
+    offset: np.ndarray,
+    at: int,
+    stride: int,
+    grid_y: float,
+    grid_x: np.ndarray,
+    map_shape: tuple[int, int, int, int],
+    place: np.ndarray,
+    weight: np.ndarray,
+    fraction: np.ndarray,
+) -> None:
     """Find the four neighbours of the samples of one kernel point in a row of cells.
 
-    A loop of its own, without branches, so that it works on many samples at a time.
+    A loop of its own, without branches, so that it is vectorised.
 
     Args:
-        offset (np.ndarray): Offsets, flat.
-        at (int): Where this row's dy start in them.
-        stride (int): How much further on its dx start.
-        grid_y (float): Undeformed vertical position.
-        grid_x (np.ndarray): (length,) undeformed horizontal positions.
-        map_shape (tuple[int, ...]): Height, width and channels of the map, and the
-            flat number of the first of them that is read.
-        place (np.ndarray): (4, length), filled with where the neighbours start in the
-            flat map: upper left, upper right, lower left, lower right.
-        weight (np.ndarray): (4, length), filled with their bilinear weights, 0 outside.
-        fraction (np.ndarray): (2, length), filled with the position within the cell.
+        offset: Offsets, flat.
+        at: Where this row's dy start in them.
+        stride: How much further on its dx start.
+        grid_y: Undeformed vertical position.
+        grid_x: (length,) undeformed horizontal positions.
+        map_shape: Height, width and channels of the map, and the flat number of the
+            first of them that is read.
+        place: (4, length), filled with where the neighbours start in the flat map:
+            upper left, upper right, lower left, lower right.
+        weight: (4, length), filled with their bilinear weights, 0 outside.
+        fraction: (2, length), filled with the position within the cell.
     """
     height, width, channels, start = map_shape
     at_y, at_x = np.uint64(at), np.uint64(at + stride)
     for i in range(np.uint64(len(grid_x))):
-        # Whatever lies further out samples zero as well.
+        # Samples further outside are zero as well.
         y = min(max(grid_y + offset[at_y + i], -1), height)
         x = min(max(grid_x[i] + offset[at_x + i], -1), width)
         top, left = np.floor(y), np.floor(x)
@@ -78,24 +115,30 @@ def _neighbours(offset, at, stride, grid_y, grid_x, map_shape, place, weight, fr
         fraction[0, i], fraction[1, i] = under, after
 
 
-@numba.njit(**_OPTIONS)
-def _locate(inputs, offset, cell, length, point, first, place, weight, fraction):
+@_compiled
+def _locate(
+    inputs: Inputs,
+    offset: np.ndarray,
+    cell: int,
+    length: int,
+    point: int,
+    first: int,
+    buffers: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> tuple[int, int, int]:
     """Locate the samples of one kernel point for some cells of one row.
 
     Args:
-        inputs (tuple[np.ndarray, ...]): ``rows, offset, mask, grid_y, grid_x``.
-        offset (np.ndarray): Of those, flat.
-        cell (int): The first cell.
-        length (int): How many, all in its row.
-        point (int): The kernel point, counted over all groups.
-        first (int): First channel to read of the group's.
-        place (np.ndarray): Filled in as by :func:`_neighbours`, like those after it.
-        weight (np.ndarray): See there.
-        fraction (np.ndarray): See there.
+        inputs: ``rows, offset, mask, grid_y, grid_x``.
+        offset: Of those, flat.
+        cell: The first cell.
+        length: How many, all in its row.
+        point: The kernel point, counted over all groups.
+        first: First channel to read of the group's.
+        buffers: ``place, weight, fraction``, filled in by :func:`_neighbours`.
 
     Returns:
-        tuple[int, ...]: Where the cells' mask and dy start in the flat ``mask`` and
-        ``offset``, and the first channel to read in all.
+        Where the cells' mask and dy start in the flat ``mask`` and ``offset``, and the
+        first channel to read in all.
     """
     rows, _, mask, grid_y, grid_x = inputs
     _, height, width, channels = rows.shape
@@ -114,16 +157,14 @@ def _locate(inputs, offset, cell, length, point, first, place, weight, fraction)
         grid_y[oy, k],
         grid_x[ox : ox + length, k],
         (height, width, channels, start),
-        place,
-        weight,
-        fraction,
+        *buffers,
     )
     return at_mask, at_offset, channel
 
 
-@numba.njit(**_OPTIONS)
-def _room(inputs):
-    """What :func:`_locate` fills in for the cells of a row."""
+@_compiled
+def _allocate_buffers(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Buffers that :func:`_locate` fills in for the cells of a row."""
     _, offset, mask, _, _ = inputs
     length = mask.shape[3]
     return (
@@ -133,17 +174,17 @@ def _room(inputs):
     )
 
 
-@numba.njit(**_OPTIONS)
-def _widened(value):
-    """A number of the map in single precision; integers are a bfloat16's bits."""
+@_compiled
+def _widened(value: np.generic) -> np.generic:
+    """A number of the map in single precision; integers are bits of a bfloat16."""
     if isinstance(value, np.uint16):  # known when this is compiled
         return np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
     return value
 
 
-@numba.njit(**_OPTIONS)
-def _narrowed(value, like):
-    """A number as another one is held: rounded to a bfloat16's bits if it is those."""
+@_compiled
+def _narrowed(value: np.floating, like: np.generic) -> np.generic:
+    """A number in the type of another: rounded to bits of a bfloat16 if needed."""
     if isinstance(like, np.uint16):
         bits = np.float32(value).view(np.uint32)
         half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
@@ -151,18 +192,21 @@ def _narrowed(value, like):
     return value
 
 
-# Below, flat arrays and unsigned numbers: slices and the check for negative indices
-# would take longer than the sampling itself.
+# Flat arrays and unsigned indices from here on: slices and the check for negative
+# indices would take longer than the sampling itself.
 
 
-@numba.njit(**_OPTIONS)
-def _sample(part, parts, inputs, start, stop, columns):
+@_compiled
+def _sample(
+    part: int, parts: int, inputs: Inputs, start: int, stop: int, columns: np.ndarray
+) -> None:
     """One of several shares of :func:`sample`: some of the cells."""
     rows, offset, mask, grid_y, _ = inputs
     channels, (planes, _, out_w) = rows.shape[3], mask.shape[1:]
     points = grid_y.shape[1]
     size = np.uint64(channels // (planes // points))
-    place, weight, fraction = _room(inputs)
+    buffers = _allocate_buffers(inputs)
+    place, weight, _ = buffers
     flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
     out = columns.ravel()
     cell = start + (stop - start) * part // parts
@@ -171,7 +215,7 @@ def _sample(part, parts, inputs, start, stop, columns):
         length = min(out_w - cell % out_w, last - cell)
         for point in range(planes):
             at_mask, _, channel = _locate(
-                inputs, flat_offset, cell, length, point, 0, place, weight, fraction
+                inputs, flat_offset, cell, length, point, 0, buffers
             )
             row = (cell - start) * points + point % points
             to, at_mask = np.uint64(row * channels + channel), np.uint64(at_mask)
@@ -192,10 +236,18 @@ def _sample(part, parts, inputs, start, stop, columns):
         cell += length
 
 
-@numba.njit(**_OPTIONS)
+@_compiled
 def _sample_backward(
-    part, parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
-):
+    part: int,
+    parts: int,
+    inputs: Inputs,
+    start: int,
+    stop: int,
+    columns: np.ndarray,
+    grad_rows: np.ndarray,
+    grad_offset: np.ndarray,
+    grad_mask: np.ndarray,
+) -> None:
     """One of several shares of :func:`sample_backward`: some of the channels.
 
     No two shares add to the same numbers of ``grad_rows``.
@@ -207,7 +259,8 @@ def _sample_backward(
     size = channels // (planes // points)
     first = size * part // parts
     count = np.uint64(size * (part + 1) // parts - first)
-    place, weight, fraction = _room(inputs)
+    buffers = _allocate_buffers(inputs)
+    place, weight, fraction = buffers
     flat, flat_offset, flat_mask = rows.ravel(), offset.ravel(), mask.ravel()
     column, grad = columns.ravel(), grad_rows.ravel()
     to_offset, to_mask = grad_offset[part].ravel(), grad_mask[part].ravel()
@@ -217,7 +270,7 @@ def _sample_backward(
         length = min(out_w - ox, stop - cell)
         for point in range(planes):
             at_mask, at_offset, channel = _locate(
-                inputs, flat_offset, cell, length, point, first, place, weight, fraction
+                inputs, flat_offset, cell, length, point, first, buffers
             )
             k = point % points
             row = (cell - start) * points + k
@@ -254,7 +307,7 @@ def _sample_backward(
                         + m3 * _widened(flat[d + j])
                     )
                 to_mask[at_mask + i] = w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
-                # What lies outside is zero and stays so when the position moves.
+                # Neighbours outside are zero and have no gradient.
                 y = grid_y[oy, k] + flat_offset[at_y + i]
                 x = grid_x[ox + np.int64(i), k] + flat_offset[at_x + i]
                 d0 *= y >= 0 and x >= 0
@@ -273,46 +326,56 @@ def _sample_backward(
         cell += length
 
 
-@numba.njit(parallel=True, **_OPTIONS)
-def _sample_in_parallel(parts, inputs, start, stop, columns):
+@_compiled_in_parallel
+def _sample_in_parallel(
+    parts: int, inputs: Inputs, start: int, stop: int, columns: np.ndarray
+) -> None:
     for part in numba.prange(parts):
         _sample(part, parts, inputs, start, stop, columns)
 
 
-@numba.njit(parallel=True, **_OPTIONS)
+@_compiled_in_parallel
 def _sample_backward_in_parallel(
-    parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
-):
+    parts: int,
+    inputs: Inputs,
+    start: int,
+    stop: int,
+    columns: np.ndarray,
+    grad_rows: np.ndarray,
+    grad_offset: np.ndarray,
+    grad_mask: np.ndarray,
+) -> None:
     for part in numba.prange(parts):
         _sample_backward(
             part, parts, inputs, start, stop, columns, grad_rows, grad_offset, grad_mask
         )
 
 
-# Numba's plainest threads, which it takes where the machine has no OpenMP, serve one
-# caller at a time; and GNU OpenMP ends a forked process that uses it again.
+_MAX_THREADS = numba.get_num_threads()
+# Numba's own thread pool, used where there is no OpenMP, serves one caller at a time;
+# and GNU OpenMP terminates a forked process that uses it again.
 _one_at_a_time = threading.Lock()
 _in_child = threading.Event()
 if hasattr(os, "register_at_fork"):  # where processes fork
     os.register_at_fork(after_in_child=_in_child.set)
 
 
-def sample(threads: int, *arguments) -> None:
+def sample(threads: int, *arguments: object) -> None:
     """Sample a range of output cells.
 
     Args:
-        threads (int): Threads that may share the work.
-        *arguments: ``(rows, offset, mask, grid_y, grid_x), start, stop, columns``
-            (see the top of this file); ``columns`` is filled in.
+        threads: Threads that may share the work.
+        *arguments: ``(rows, offset, mask, grid_y, grid_x), start, stop, columns`` (see
+            the top of this file); ``columns`` is filled in.
     """
     _share_out(_sample, _sample_in_parallel, threads, arguments)
 
 
-def sample_backward(threads: int, *arguments) -> None:
+def sample_backward(threads: int, *arguments: object) -> None:
     """Gradients of :func:`sample`.
 
     Args:
-        threads (int): Threads that may share the work.
+        threads: Threads that may share the work.
         *arguments: Those of :func:`sample`, ``columns`` holding gradients, which the
             samples replace; ``grad_rows`` as ``rows``, which is added to;
             ``grad_offset`` (threads, ...) and ``grad_mask`` (threads, ...) as
@@ -322,16 +385,13 @@ def sample_backward(threads: int, *arguments) -> None:
     _share_out(_sample_backward, _sample_backward_in_parallel, threads, arguments)
 
 
-def _share_out(alone, in_parallel, threads: int, arguments: tuple) -> None:
+def _share_out(
+    alone: Callable, in_parallel: Callable, threads: int, arguments: tuple
+) -> None:
     if threads == 1 or _in_child.is_set():
         for part in range(threads):
             alone(part, threads, *arguments)
         return
     with _one_at_a_time:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, _MAX_THREADS))
         in_parallel(threads, *arguments)
-
-
-def grid(length: int, kernel: np.ndarray, stride: int, padding: int) -> np.ndarray:
-    """Undeformed positions (length, K) on one axis of an output of some length."""
-    return np.arange(length)[:, None] * stride - padding + kernel

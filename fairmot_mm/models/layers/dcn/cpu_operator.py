@@ -1,16 +1,17 @@
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-from . import cpu_kernels
-
-# Samples of so many bytes are made and multiplied at a time: they stay in a processor's
-# cache, and no more memory than this is needed for them at any size of the map.
+# Bytes of samples that are made and multiplied at a time: they stay in a processor's
+# cache, and the memory they need does not depend on the size of the map.
 CHUNK_BYTES = 1 << 22
-# But not fewer than these cells: each product brings its weights into order once more.
+# But at least this many cells: each product reorders its weights anew.
 CHUNK_CELLS = 1024
-# Fewer channels than these a thread are not worth sharing out.
+# Fewer channels a thread are not worth distributing.
 MIN_CHANNELS = 16
 
 
@@ -18,13 +19,13 @@ class Samples:
     """The samples of one deformable convolution, a chunk of output cells at a time.
 
     Args:
-        x (Tensor): (N, C, H, W).
-        offset (Tensor): (N, 2 * G * K, Ho, Wo).
-        mask (Tensor): (N, G * K, Ho, Wo).
-        kernel_size (list[int]): Kernel height and width.
-        stride (list[int]): Vertical and horizontal stride.
-        padding (list[int]): Vertical and horizontal zero padding.
-        dilation (list[int]): Vertical and horizontal dilation.
+        x: (N, C, H, W).
+        offset: (N, 2 * G * K, Ho, Wo).
+        mask: (N, G * K, Ho, Wo).
+        kernel_size: Kernel height and width.
+        stride: Vertical and horizontal stride.
+        padding: Vertical and horizontal zero padding.
+        dilation: Vertical and horizontal dilation.
     """
 
     def __init__(
@@ -32,13 +33,13 @@ class Samples:
         x: Tensor,
         offset: Tensor,
         mask: Tensor,
-        kernel_size: list[int],
-        stride: list[int],
-        padding: list[int],
-        dilation: list[int],
+        kernel_size: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
     ) -> None:
-        # Samples of a half-precision map are computed in single precision and rounded
-        # once. Only bfloat16 is read as it is.
+        # Samples of a half-precision map are computed in single precision. The kernels
+        # read bfloat16 directly; float16 is converted first.
         self.dtype = x.dtype
         self.precise = torch.promote_types(x.dtype, torch.float32)
         rows = x.permute(0, 2, 3, 1).contiguous()
@@ -49,11 +50,10 @@ class Samples:
         kernel = np.indices(kernel_size).reshape(2, -1)
         # Positions are rounded to the precision of the offsets, as torchvision's are.
         grids = [
-            cpu_kernels.grid(
-                mask.shape[2 + axis],
-                kernel[axis] * dilation[axis],
-                stride[axis],
-                padding[axis],
+            (
+                np.arange(mask.shape[2 + axis])[:, None] * stride[axis]
+                - padding[axis]
+                + kernel[axis] * dilation[axis]
             ).astype(self.offset.numpy().dtype)
             for axis in (0, 1)
         ]
@@ -70,11 +70,13 @@ class Samples:
         return [(start, min(start + self.chunk, self.cells)) for start in starts]
 
     def empty(self) -> Tensor:
-        """Room for a chunk's samples (M, K, C)."""
+        """Buffer for a chunk's samples (M, K, C)."""
         return self.rows.new_empty((self.chunk, self.points, self.rows.shape[-1]))
 
     def sample(self, start: int, stop: int, columns: Tensor) -> Tensor:
         """Samples (M, K, C) of a chunk, made in ``columns``."""
+        from . import cpu_kernels  # Numba is not loaded before a CPU needs it
+
         cpu_kernels.sample(
             torch.get_num_threads(), self.inputs, start, stop, _array(columns)
         )
@@ -89,7 +91,9 @@ class Samples:
         grad_offset: Tensor,
         grad_mask: Tensor,
     ) -> None:
-        """Gradients of a chunk's samples, which take their gradients' place."""
+        """Gradients of a chunk; the samples replace their gradients in ``columns``."""
+        from . import cpu_kernels
+
         arrays = [t.numpy() for t in (columns, grad_rows, grad_offset, grad_mask)]
         cpu_kernels.sample_backward(len(grad_mask), self.inputs, start, stop, *arrays)
 
@@ -103,8 +107,8 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _multiply(columns: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Rows (M, C) times weights (O, C), plus bias (O,).
 
-    As a convolution over a channels-last map one pixel high: PyTorch hands that to
-    oneDNN, which on many processors is twice as fast as the library behind ``linear``.
+    As a convolution over a channels-last map one pixel high: PyTorch runs it by oneDNN,
+    which on many processors is twice as fast as the library behind ``linear``.
     """
     rows = columns.view(1, 1, *columns.shape).permute(0, 3, 1, 2)
     out = F.conv2d(rows, weight[:, :, None, None], bias)
@@ -139,18 +143,18 @@ def sampled_deform_conv2d(
     2019, eq. 1), forward and backward, many times faster and in less memory.
 
     Args:
-        x (Tensor): Map of shape (N, C, H, W).
-        offset (Tensor): (N, 2 * G * K, Ho, Wo), interleaved (dy, dx) in pixels, G
-            deformable groups, of at least single precision whatever ``x`` has.
-        mask (Tensor): (N, G * K, Ho, Wo) in [0, 1].
-        weight (Tensor): (C_out, C / groups, kh, kw) in the type of ``x``.
-        bias (Tensor | None): (C_out,) in the type of ``x``.
-        stride (list[int]): Vertical and horizontal stride.
-        padding (list[int]): Vertical and horizontal zero padding.
-        dilation (list[int]): Vertical and horizontal dilation.
+        x: Map of shape (N, C, H, W).
+        offset: (N, 2 * G * K, Ho, Wo), interleaved (dy, dx) in pixels, G deformable
+            groups, of at least single precision whatever ``x`` has.
+        mask: (N, G * K, Ho, Wo) in [0, 1].
+        weight: (C_out, C / groups, kh, kw) in the type of ``x``.
+        bias: (C_out,) in the type of ``x``.
+        stride: Vertical and horizontal stride.
+        padding: Vertical and horizontal zero padding.
+        dilation: Vertical and horizontal dilation.
 
     Returns:
-        Tensor: (N, C_out, Ho, Wo), channels-last in memory.
+        (N, C_out, Ho, Wo), channels-last in memory.
     """
     samples = Samples(x, offset, mask, weight.shape[2:], stride, padding, dilation)
     columns = samples.empty()
@@ -169,7 +173,7 @@ def sampled_deform_conv2d(
 
 
 @sampled_deform_conv2d.register_fake
-def _(x, offset, mask, weight, bias, stride, padding, dilation):
+def _(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, *_: object) -> Tensor:
     return _empty_output(x, mask, weight)
 
 
@@ -187,21 +191,20 @@ def sampled_deform_conv2d_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`sampled_deform_conv2d`.
 
-    The samples are made again rather than kept: beside the products that costs little.
+    The samples are recomputed, which is cheap beside the matrix products.
 
     Args:
-        grad (Tensor): Gradient (N, C_out, Ho, Wo) of the output.
-        x (Tensor): As given to the operator, and so on.
-        offset (Tensor): As given to the operator.
-        mask (Tensor): As given to the operator.
-        weight (Tensor): As given to the operator.
-        stride (list[int]): As given to the operator.
-        padding (list[int]): As given to the operator.
-        dilation (list[int]): As given to the operator.
+        grad: Gradient (N, C_out, Ho, Wo) of the output; the others are the operator's.
+        x: See :func:`sampled_deform_conv2d`, like those that follow.
+        offset: See there.
+        mask: See there.
+        weight: See there.
+        stride: See there.
+        padding: See there.
+        dilation: See there.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor, Tensor]: Gradients of ``x``, ``offset``, ``mask``
-        and ``weight``.
+        Gradients of ``x``, ``offset``, ``mask`` and ``weight``.
     """
     samples = Samples(x, offset, mask, weight.shape[2:], stride, padding, dilation)
     groups = x.shape[1] // weight.shape[1]
@@ -212,17 +215,17 @@ def sampled_deform_conv2d_backward(
     rows = grad.permute(0, 2, 3, 1).reshape(samples.cells, -1).to(x.dtype)
     weights = [part.t().contiguous() for part in _as_sampled(weight).chunk(groups)]
     grad_x = torch.zeros_like(samples.rows, dtype=samples.precise)
-    # A share each for the threads.
+    # One share per thread.
     grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.offset.dtype)
     grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.offset.dtype)
     grad_weight = grad_x.new_zeros(len(weight), weights[0].shape[0])
     for start, stop in samples.chunks():
         parts = rows[start:stop].chunk(groups, dim=-1)
-        columns = [
+        products = [
             _multiply(part, w).view(len(part), samples.points, -1)
             for part, w in zip(parts, weights, strict=True)
         ]
-        columns = columns[0] if groups == 1 else torch.cat(columns, dim=-1)
+        columns = products[0] if groups == 1 else torch.cat(products, dim=-1)
         columns = columns.to(samples.precise).contiguous()
         samples.backward(start, stop, columns, grad_x, grad_offset, grad_mask)
         for target, column, part in zip(
@@ -239,12 +242,13 @@ def sampled_deform_conv2d_backward(
 
 
 @sampled_deform_conv2d_backward.register_fake
-def _(grad, x, offset, mask, weight, stride, padding, dilation):
+def _(
+    grad: Tensor, x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, *_: object
+) -> tuple[Tensor, ...]:
+    others = (offset, mask, weight)
     return (
         torch.empty_like(x, memory_format=torch.channels_last),
-        torch.empty_like(offset, memory_format=torch.contiguous_format),
-        torch.empty_like(mask, memory_format=torch.contiguous_format),
-        torch.empty_like(weight, memory_format=torch.contiguous_format),
+        *(torch.empty_like(t, memory_format=torch.contiguous_format) for t in others),
     )
 
 
@@ -258,15 +262,23 @@ def _empty_output(x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     return x.new_empty(shape).to(memory_format=torch.channels_last)
 
 
-def _keep_inputs(ctx, inputs: tuple, output: Tensor) -> None:
-    *tensors, bias, ctx.stride, ctx.padding, ctx.dilation = inputs
+class _Context(FunctionCtx):
+    """What the forward pass hands to the backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    geometry: tuple[list[int], list[int], list[int]]
+    with_bias: bool
+
+
+def _keep_inputs(ctx: _Context, inputs: tuple, output: Tensor) -> None:
+    *tensors, bias, stride, padding, dilation = inputs
+    ctx.geometry = (stride, padding, dilation)
     ctx.with_bias = bias is not None
     ctx.save_for_backward(*tensors)
 
 
-def _backward(ctx, grad: Tensor) -> tuple:
-    geometry = (ctx.stride, ctx.padding, ctx.dilation)
-    grads = sampled_deform_conv2d_backward(grad, *ctx.saved_tensors, *geometry)
+def _backward(ctx: _Context, grad: Tensor) -> tuple:
+    grads = sampled_deform_conv2d_backward(grad, *ctx.saved_tensors, *ctx.geometry)
     grad_bias = grad.sum((0, 2, 3)) if ctx.with_bias else None
     return (*grads, grad_bias, None, None, None)
 

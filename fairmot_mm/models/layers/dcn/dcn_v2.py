@@ -17,16 +17,16 @@ class DCNv2(nn.Conv2d):
     with a modulation of 0.5 (Zhu et al., *Deformable ConvNets v2*, CVPR 2019).
 
     Args:
-        in_channels (int): Channels of the input map.
-        out_channels (int): Channels of the output map.
-        kernel_size (int | tuple[int, int]): Kernel height and width.
-        stride (int | tuple[int, int]): Stride.
-        padding (int | tuple[int, int]): Zero padding in pixels.
-        dilation (int | tuple[int, int]): Dilation.
-        groups (int): Groups of the convolution.
-        deform_groups (int): Groups of channels with offsets of their own.
-        bias (bool): Whether the convolution has a bias.
-        backend (str): ``torchvision``, ``cpu`` (see :func:`sampled_deform_conv2d`) or
+        in_channels: Channels of the input map.
+        out_channels: Channels of the output map.
+        kernel_size: Kernel height and width.
+        stride: Stride.
+        padding: Zero padding in pixels.
+        dilation: Dilation.
+        groups: Groups of the convolution.
+        deform_groups: Groups of channels with offsets of their own.
+        bias: Whether the convolution has a bias.
+        backend: ``torchvision``, ``cpu`` (see :func:`sampled_deform_conv2d`) or
             ``auto``, which takes ``cpu`` for tensors there and ``torchvision``
             elsewhere.
     """
@@ -65,10 +65,10 @@ class DCNv2(nn.Conv2d):
         self.conv_offset = nn.Conv2d(
             in_channels,
             3 * deform_groups * self.kernel_size[0] * self.kernel_size[1],
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
         )
         self.init_weights()
 
@@ -79,11 +79,10 @@ class DCNv2(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W) to (N, C_out, Ho, Wo)."""
         maps = self.conv_offset(x)
-        # Positions are single precision from here on: added to a column's number, the
-        # eight bits of a bfloat16 would be whole pixels.
+        # Positions need single precision: bfloat16's eight bits would round them to
+        # whole pixels.
         maps = maps.to(torch.promote_types(maps.dtype, torch.float32)).contiguous()
-        # Two thirds are offsets, which the published operator reads as interleaved
-        # (dy, dx) pairs.
+        # Two thirds are offsets, read as interleaved (dy, dx) pairs.
         offset, mask = maps.tensor_split([maps.shape[1] // 3 * 2], dim=1)
         mask = mask.sigmoid()
         kind = x.device.type
@@ -96,7 +95,7 @@ class DCNv2(nn.Conv2d):
             return sampled_deform_conv2d(
                 x.to(dtype), offset, mask, self.weight.to(dtype), bias, *geometry
             )
-        # torchvision's operator wants all its arguments in one type.
+        # torchvision's operator needs all its arguments in one type.
         tensors = [
             t if t is None else t.to(offset) for t in (x, self.weight, self.bias)
         ]

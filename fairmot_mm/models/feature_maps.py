@@ -1,4 +1,4 @@
-"""What necks and heads share."""
+"""Helpers of necks and heads."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,7 @@ from torch import Tensor
 
 
 def check_num_maps(maps: Sequence[Tensor], expected: int) -> None:
-    """Say what to compare where a neck gets other maps than it was built for.
-
-    Raises:
-        ValueError: If their number is not the expected one.
-    """
+    """Check that a neck gets as many maps as it was built for."""
     if len(maps) != expected:
         raise ValueError(
             f"{len(maps)} maps came in, the neck was built for {expected}: compare "
@@ -22,12 +18,12 @@ def gather_cells(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:
     """Read a map at given cells.
 
     Args:
-        maps (Tensor): (N, C, h, w).
-        image (Tensor): (...) index of the image in the batch.
-        cell (Tensor): (...) flat index ``y * w + x``.
+        maps: (N, C, h, w).
+        image: (...) index of the image in the batch.
+        cell: (...) flat index ``y * w + x``.
 
     Returns:
-        Tensor: (..., C).
+        (..., C).
     """
     width = maps.shape[-1]
     return maps[image, :, cell // width, cell % width]
