@@ -18,6 +18,7 @@ LeaveOut = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 _UNKNOWN, _UNWANTED = -2, -1  # labels
 _LARGEST_SHARE = 10  # of the image's width or height
+_LARGEST_PIXEL = 1e6  # float32, in which boxes are stored, is exact to 0.1 there
 _LARGEST_INTEGER = 2**53  # past this, float64 skips whole numbers
 
 
@@ -201,9 +202,10 @@ class AnnotatedSequence:
     def _with_sound_numbers(self) -> AnnotatedSequence:
         """Leave out boxes that are not finite, and identities that are not whole."""
         corners = self.boxes.corners
-        bad, expected = ~np.isfinite(corners).all(1), "finite numbers"
+        largest = _LARGEST_SHARE if self.normalized else _LARGEST_PIXEL
+        bad = ~(np.abs(corners) <= largest).all(1)  # NaN, too
+        expected = f"finite numbers up to {largest:g}"
         if self.normalized:
-            bad |= (np.abs(corners) > _LARGEST_SHARE).any(1)
             expected = "shares of the image's width and height, from 0 to 1"
         finite = self.without(
             "malformed box",

@@ -16,16 +16,77 @@ def annotation_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(found)
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a text is the name of a file on any system, and not a path."""
+    return (
+        text.isprintable()
+        and text.strip() not in ("", ".", "..")
+        and not set(text) & set("/\\:")
+    )
+
+
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        ValueError: ``FILE:LINE`` is not UTF-8.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}:{line}: no text: {error}") from error
+
+
 def read_json(path: Path) -> object:
     """Read a JSON file.
 
     Raises:
         ValueError: ``FILE:LINE`` is no JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(text)
     except json.JSONDecodeError as error:
         what = f"no JSON at column {error.colno}: {error.msg}"
         raise ValueError(f"{path}:{error.lineno}: {what}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def parse_json(text: str) -> object:
+    """Parse JSON strictly: no NaN or infinity, no key twice in an object.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    return json.loads(
+        text, parse_constant=_refuse_constant, object_pairs_hook=_with_unique_keys
+    )
+
+
+def json_number(value: object) -> float:
+    """A number of a JSON file.
+
+    Raises:
+        ValueError: It is none, or too large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    if abs(value) > 2**53:  # past this, float64 skips whole numbers
+        raise ValueError(f"{value!r} is too large")
+    return float(value)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON, expected a finite number")
+
+
+def _with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice!r} is twice in an object, expected once")
+    return found

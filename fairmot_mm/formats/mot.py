@@ -11,6 +11,7 @@ import configparser
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import TypeVar
 import numpy as np
 
 from .annotation_errors import ErrorSink, raise_error
-from .tables import check_keys, read_table
+from .files import is_file_name, read_text
+from .tables import check_keys, parse_number, read_table
 
 Number = TypeVar("Number", int, float)
 
@@ -135,7 +137,7 @@ def read_sequence(root: str | Path) -> MOTSequence:
     info = _read_ini_section(path)
     sequence = MOTSequence(
         root=root,
-        name=info.get("name") or folder_name(root),
+        name=_file_name(path, info, root),
         length=_positive(path, info, "seqLength", int),
         frame_rate=_positive(path, info, "frameRate", float),
         width=_positive(path, info, "imWidth", int),
@@ -327,6 +329,19 @@ def find_extra_images(sequence: MOTSequence) -> list[str]:
     return sorted(names - known)
 
 
+def _file_name(path: Path, info: configparser.SectionProxy, root: Path) -> str:
+    """Name of the sequence, which becomes that of its result files."""
+    name = info.get("name") or folder_name(root)
+    if is_file_name(name):
+        return name
+    line = line_of_key(path, "name")
+    place = f"{path}:{line}" if line else str(path)
+    raise ValueError(
+        f"{place}: name is {name!r}, expected a plain file name, as the results are "
+        "written to NAME.txt"
+    )
+
+
 def line_of_key(path: Path, key: str) -> int | None:
     """Line of a key in an ini file, from 1; None if it is not there."""
     rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
@@ -338,6 +353,11 @@ def _is_sequence(folder: Path) -> bool:
     return (folder / "seqinfo.ini").is_file()
 
 
+class _IniParser(configparser.ConfigParser):
+    # Python ignores what follows the bracket.
+    SECTCRE = re.compile(r"\[(?P<header>[^]]+)\]\s*$")
+
+
 def _read_ini_section(path: Path) -> configparser.SectionProxy:
     """The ``[Sequence]`` section of a ``seqinfo.ini``."""
     if not path.is_file():
@@ -345,9 +365,9 @@ def _read_ini_section(path: Path) -> configparser.SectionProxy:
             f"{path}: missing; every MOTChallenge sequence folder has one, so check "
             "the path or restore the file from the data set"
         )
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = _IniParser(interpolation=None, default_section="", comment_prefixes="#;")
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig", errors="replace"))
+        parser.read_string(read_text(path))
     except configparser.MissingSectionHeaderError as error:
         what = "expected the section header [Sequence] before this"
         raise ValueError(f"{path}:{error.lineno}: {what}") from error
@@ -375,6 +395,7 @@ def _positive(
     if text is None:
         raise ValueError(f"{path}: key {key} is missing, expected {expected}")
     with contextlib.suppress(ValueError):
+        parse_number(text)
         value = number(text)
         if math.isfinite(value) and value > 0:
             return value

@@ -91,6 +91,10 @@ def parse_lines(
     parsed, numbers = [], []
     for number, text in lines:
         try:
+            if (
+                "\ufffd" in text
+            ):  # what decoding puts in place of bytes that are no text
+                raise ValueError("not UTF-8 text, expected text")
             parsed.append(parse(text))
             numbers.append(number)
         except ValueError as error:
@@ -105,10 +109,21 @@ def parse_numbers(cells: Sequence[str]) -> list[float]:
         ValueError: A cell is none.
     """
     try:
-        return [float(cell) for cell in cells]
+        return [parse_number(cell) for cell in cells]
     except ValueError:
         text = ",".join(cells)
         raise ValueError(f"not numeric: {text!r}, expected numbers") from None
+
+
+def parse_number(text: str) -> float:
+    """A number in ASCII digits; Python itself also reads 1_0 and other alphabets.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"not a number: {text!r}")
+    return float(text)
 
 
 def read_table(

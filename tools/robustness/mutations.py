@@ -470,15 +470,8 @@ def _parse_csv(text: str) -> Rows:
             continue
         box = [float(np.float32(v)) for v in (x, y, x + w, y + h)]
         rows.append((f"{frame:06d}.jpg", identity, -1, *box, label, frame))
-    # Within a frame by identity; those without one in the order of their lines.
-    keyed = sorted(enumerate(rows), key=lambda r: (r[1][8], _id_order(r)))
-    rows = [(r[0], -1, *r[3:7], r[7], r[1], False) for _, r in keyed]
-    return _ranked(rows, 7)
-
-
-def _id_order(item: tuple[int, tuple]) -> int:
-    place, row = item
-    return row[1] if row[1] >= 0 else -1 - place
+    rows.sort(key=lambda row: row[8])  # by frame; otherwise as they are written
+    return _ranked([(r[0], -1, *r[3:7], r[7], r[1], False) for r in rows], 7)
 
 
 def _read_coco(root: Path) -> Rows:

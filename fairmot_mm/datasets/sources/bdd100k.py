@@ -9,7 +9,12 @@ from fairmot_mm.formats.annotation_errors import (
     ErrorSink,
     unreadable_file,
 )
-from fairmot_mm.formats.files import annotation_files, read_json
+from fairmot_mm.formats.files import (
+    annotation_files,
+    is_file_name,
+    json_number,
+    read_json,
+)
 from fairmot_mm.registry import DATASETS
 
 from ..annotated_sequence import AnnotatedSequence, BoxRow, BoxTable
@@ -79,7 +84,9 @@ def _boxes(path: Path, frames: list[dict], errors: ErrorSink) -> Iterator[BoxRow
     for index, frame in enumerate(frames):
         for box in frame.get("labels") or ():
             try:
-                corners = [float(box["box2d"][key]) for key in ("x1", "y1", "x2", "y2")]
+                corners = [
+                    json_number(box["box2d"][key]) for key in ("x1", "y1", "x2", "y2")
+                ]
                 crowd = (box.get("attributes") or {}).get("crowd", False)
                 yield BoxRow(
                     frame=index,
@@ -109,6 +116,12 @@ def _frames(path: Path) -> list[dict]:
     if not isinstance(frames, list) or not frames:
         raise ValueError(f"{path}: expected a list of frames")
     for number, frame in enumerate(frames):
-        if not isinstance(frame, dict) or not isinstance(frame.get("name"), str):
-            raise ValueError(f"{path}: frame {number} of the list has no name")
+        name = frame.get("name") if isinstance(frame, dict) else None
+        if not isinstance(name, str) or not is_file_name(name):
+            what = f"frame {number} of the list has the name {name!r}"
+            raise ValueError(f"{path}: {what}, expected that of an image")
+        if not isinstance(frame.get("labels") or [], list):
+            raise ValueError(f"{path}: {name}: labels are no list")
+        if not isinstance(frame.get("frameIndex", 0), int):
+            raise ValueError(f"{path}: {name}: frameIndex is no whole number")
     return sorted(frames, key=lambda frame: frame.get("frameIndex", 0))

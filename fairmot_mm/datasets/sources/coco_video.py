@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
-from fairmot_mm.formats.files import read_json
+from fairmot_mm.formats.files import json_number, read_json
 from fairmot_mm.registry import DATASETS
 
 from ..annotated_sequence import AnnotatedSequence, BoxRow, BoxTable
@@ -58,11 +58,12 @@ class COCOVideoFrameDataset(FrameDataset):
         for key in ("images", "annotations", "categories"):
             if not isinstance(content.get(key), list):
                 raise ValueError(f"{self.ann_file}: no list {key}, as COCO-VID has it")
-        class_names = {entry["id"]: entry["name"] for entry in content["categories"]}
+        class_names = self._read_categories(content["categories"])
         images = self._read_images(content["images"], errors)
-        boxes = defaultdict(list)
+        boxes: dict[object, list[BoxRow]] = defaultdict(list)
+        seen: set[object] = set()
         for annotation in content["annotations"]:
-            row = self._read_box(annotation, images, errors)
+            row = self._read_box(annotation, images, seen, errors)
             if row is not None:
                 boxes[annotation["image_id"]].append(row)
         videos = defaultdict(list)
@@ -86,50 +87,86 @@ class COCOVideoFrameDataset(FrameDataset):
                 ),
             )
 
-    def _read_images(self, entries: list[dict], errors: ErrorSink) -> dict[int, dict]:
-        images: dict[int, dict] = {}
+    def _read_categories(self, entries: list[dict]) -> dict[int, str | None]:
+        names: dict[int, str | None] = {}
+        for entry in entries:
+            try:
+                number, name = int(json_number(entry["id"])), str(entry["name"])
+            except (KeyError, TypeError, ValueError):
+                number, name = -1, ""
+            if not name or number in names:
+                raise ValueError(
+                    f"{self.ann_file}: category {entry}: expected a number of its own "
+                    "as id, and a name"
+                )
+            names[number] = name
+        return names
+
+    def _read_images(
+        self, entries: list[dict], errors: ErrorSink
+    ) -> dict[object, dict]:
+        images: dict[object, dict] = {}
         for number, image in enumerate(entries):
-            if not {"id", "file_name"} <= image.keys():
-                kind, place = "malformed image", image.get("id", f"number {number}")
-                text = f"image {place}: no id or file_name"
-            elif image["id"] in images:
-                kind = "image twice"
-                text = f"image id {image['id']} is twice, expected once"
+            kind, place = "malformed image", f"number {number}"
+            try:
+                place = image.get("id", place)
+                sizes = [json_number(image.get(k, 0)) for k in ("width", "height")]
+                json_number(image.get("frame_id", 0))
+                hash((image["id"], image.get("video_id")))
+                if not isinstance(image["file_name"], str) or max(sizes) >= 2**31:
+                    raise ValueError
+            except (AttributeError, KeyError, TypeError, ValueError):
+                text = (
+                    f"image {place}: no id or file_name, or a frame_id, width or "
+                    "height that is no number"
+                )
             else:
-                images[image["id"]] = image
-                continue
+                if image["id"] not in images:
+                    images[image["id"]] = image
+                    continue
+                kind, text = "image twice", f"image id {place} is twice, expected once"
             errors(AnnotationError(kind, self.ann_file, None, text))
         return images
 
     def _read_box(
-        self, annotation: dict, images: dict[int, dict], errors: ErrorSink
+        self,
+        annotation: dict,
+        images: dict[object, dict],
+        seen: set[object],
+        errors: ErrorSink,
     ) -> BoxRow | None:
         """A box of a frame to be filled in; None if it is malformed or not wanted."""
-        place = f"annotation {annotation.get('id')}"
+        text, place = "expected bbox of four numbers, category_id and whole ids", ""
         try:
-            x, y, width, height = (float(value) for value in annotation["bbox"])
+            place = f"annotation {annotation.get('id')}"
+            x, y, width, height = (json_number(value) for value in annotation["bbox"])
             identity = annotation.get("instance_id", annotation.get("track_id", -1))
             row = BoxRow(
                 frame=-1,
                 corners=(x, y, x + width, y + height),
-                category=int(annotation["category_id"]),
-                identity=int(identity),
+                category=int(json_number(annotation["category_id"])),
+                identity=json_number(identity),
                 ignored=bool(annotation.get("iscrowd") or annotation.get("ignore")),
                 place=place,
             )
-        except (KeyError, TypeError, ValueError):
-            text = f"{place}: expected bbox of four numbers, category_id and whole ids"
+            reasons = {
+                "marked 0": json_number(annotation.get("mot_conf", 1)) == 0,
+                "little visible": json_number(annotation.get("visibility", 1))
+                < self.min_visibility,
+            }
+            if annotation.get("image_id") not in images:
+                text = f"no image with id {annotation.get('image_id')}"
+                raise ValueError
+            if "id" in annotation and annotation["id"] in seen:
+                text = "this id is twice, expected once"
+                raise ValueError
+            seen.add(annotation.get("id"))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            where = place or f"annotation {annotation!r}"
+            text = f"{where}: {text}"
             errors(AnnotationError("malformed box", self.ann_file, None, text))
             return None
-        if annotation.get("image_id") not in images:
-            text = f"{place}: no image with id {annotation.get('image_id')}"
-            errors(AnnotationError("malformed box", self.ann_file, None, text))
-            return None
-        hidden = annotation.get("visibility", 1) < self.min_visibility
-        for reason, applies in (
-            ("marked 0", annotation.get("mot_conf", 1) == 0),
-            ("little visible", hidden),
-        ):
+        for reason, applies in reasons.items():
             if applies:
                 self.left_out[reason] += 1
                 return None

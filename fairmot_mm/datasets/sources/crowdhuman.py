@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
+from fairmot_mm.formats.files import is_file_name, json_number, parse_json
 from fairmot_mm.formats.tables import parse_lines, read_lines
 from fairmot_mm.registry import DATASETS
 
@@ -68,7 +69,7 @@ class CrowdHumanFrameDataset(FrameDataset):
                 continue
             for box in entry["gtboxes"]:
                 try:
-                    x, y, width, height = (float(value) for value in box["fbox"])
+                    x, y, width, height = (json_number(value) for value in box["fbox"])
                     extra = box.get("extra") or {}
                     ignored = box["tag"] != "person" or bool(
                         int(extra.get("ignore", 0))
@@ -99,10 +100,11 @@ class CrowdHumanFrameDataset(FrameDataset):
 
 def _parse_image(row: str) -> dict:
     try:
-        image = json.loads(row)
+        image = parse_json(row)
     except json.JSONDecodeError as error:
         raise ValueError(f"no JSON at column {error.colno}: {error.msg}") from None
-    sound = isinstance(image, dict) and isinstance(image.get("ID"), str)
-    if not sound or not isinstance(image.get("gtboxes"), list):
+    if not isinstance(image, dict) or not isinstance(image.get("gtboxes"), list):
         raise ValueError("expected an object with ID and a list gtboxes")
+    if not isinstance(image.get("ID"), str) or not is_file_name(image["ID"]):
+        raise ValueError(f"ID {image.get('ID')!r}, expected the name of an image")
     return image

@@ -11,7 +11,7 @@ import numpy as np
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
 from fairmot_mm.formats.boxes import xywh_to_xyxy
 from fairmot_mm.formats.images import frame_images
-from fairmot_mm.formats.tables import read_lines, read_table
+from fairmot_mm.formats.tables import parse_number, read_lines, read_table
 from fairmot_mm.formats.video_file import VideoFile
 from fairmot_mm.registry import DATASETS
 
@@ -152,6 +152,8 @@ class FootageFrameDataset(FrameDataset):
     def _parse_row(
         self, header: list[str], cells: list[str], by_name: dict[str, int]
     ) -> BoxRow:
+        if any("\ufffd" in cell for cell in cells):
+            raise ValueError("not UTF-8 text, expected text")
         if len(cells) != len(header):
             raise ValueError(f"{len(cells)} columns, expected {len(header)}")
         cell = {n: c.strip() for n, c in zip(header, cells, strict=True)}
@@ -177,7 +179,7 @@ class FootageFrameDataset(FrameDataset):
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        parse_number(text)
     except ValueError:
         return False
     return True
