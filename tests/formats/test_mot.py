@@ -90,6 +90,13 @@ def test_broken_ini_is_named(tmp_path, old, new, message):
     assert str(error.value).startswith(str(root / "seqinfo.ini"))
 
 
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", "a/b", ".."])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path, name):
+    folder = make_sequence(tmp_path / "SEQ", ini=INI.format(name=name))
+    with pytest.raises(ValueError, match=r"seqinfo\.ini:2: name is "):
+        read_sequence(folder)
+
+
 def test_find_sequences(tmp_path):
     for name in ("MOT17-04-SDP", "MOT17-04-FRCNN", "MOT17-02-FRCNN"):
         make_sequence(tmp_path / name)
