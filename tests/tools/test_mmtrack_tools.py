@@ -245,7 +245,7 @@ class TestTheirTools:
         """Nothing but custom_imports names the plugin."""
         outcome = Command.start(
             *(tmp_path / "output", sys.executable, "-c", PLAIN_RUNNER),
-            *(config, tmp_path / "work", 20),
+            *(config, "--work-dir", tmp_path / "work"),
         ).finish()
         assert outcome.code == 0, outcome.stderr
         assert (tmp_path / "work" / "epoch_1.pth").is_file()
