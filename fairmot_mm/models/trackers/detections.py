@@ -4,6 +4,8 @@ import numpy as np
 from mmengine.logging import print_log
 from torch import Tensor
 
+from fairmot_mm.structures.arrays import to_numpy
+
 
 @dataclass
 class Detections:
@@ -54,7 +56,7 @@ class Detections:
         Raises:
             ValueError: If the arrays differ in length, or hold NaN or infinity.
         """
-        scores = _to_numpy(scores).reshape(-1)
+        scores = to_numpy(scores).reshape(-1)
         count = len(scores)
         boxes = _checked("bboxes", bboxes, (count, 4))
         if embeddings is None:
@@ -95,7 +97,7 @@ def _checked(
     name: str, values: Tensor | np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Values as an array of the given shape, in which -1 stands for any size."""
-    array = _to_numpy(values)
+    array = to_numpy(values)
     if shape[0] == 0 and array.size == 0:
         return array.reshape(np.maximum(shape, 0))  # whatever its shape
     fits = array.ndim == len(shape) and all(
@@ -108,13 +110,3 @@ def _checked(
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return array
-
-
-def _to_numpy(values: Tensor | np.ndarray) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        # NumPy has no bfloat16, and half precision is too coarse for pixels.
-        values = values.float() if values.dtype.itemsize < 4 else values
-        return values.numpy()
-    values = np.asarray(values)
-    return values.astype(np.float32) if values.dtype == np.float16 else values
