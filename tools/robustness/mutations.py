@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ from fairmot_mm.datasets import (
 from fairmot_mm.formats.mot import read_gt, read_sequence
 from fairmot_mm.formats.mot_results import read_results
 
-Rows = list[tuple]
+Rows = list[tuple[Any, ...]]
 FRAMES, WIDTH, HEIGHT = 6, 64, 48
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SEQINFO = {
@@ -456,7 +457,7 @@ def _parse_csv(text: str) -> Rows:
     names = [name.strip().lower() for name in lines[0].split(",")]
     if sorted(names) != sorted(("frame", "id", *"xywh", "class")):
         raise MalformedError("columns")
-    rows = []
+    rows: Rows = []
     for line in lines[1:]:
         cells = line.split(",")
         if len(cells) != len(names) or '"' in line:
