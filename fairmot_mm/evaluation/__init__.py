@@ -1,13 +1,17 @@
-from .backends import BACKENDS, evaluate
-from .cases import load_cases
+from .backends import BACKENDS, evaluate, evaluate_by_class
+from .cases import ClassNumbers, by_class, load_cases, mot_classes
 from .figures import COMBINED, format_table
 from .mot_metric import MOTMetric
 
 __all__ = [
     "BACKENDS",
     "COMBINED",
+    "ClassNumbers",
     "MOTMetric",
+    "by_class",
     "evaluate",
+    "evaluate_by_class",
     "format_table",
     "load_cases",
+    "mot_classes",
 ]
