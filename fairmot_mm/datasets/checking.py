@@ -10,7 +10,7 @@ from rich.progress import track
 
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
 from fairmot_mm.formats.images import read_image
-from fairmot_mm.formats.mot import find_extra_images, line_of_key, read_sequence
+from fairmot_mm.formats.mot import line_of_key, read_sequence
 from fairmot_mm.formats.video_file import VideoFile, read_frame
 from fairmot_mm.registry import DATASETS
 
@@ -95,7 +95,9 @@ def _check_lengths(records: FrameRecords, errors: ErrorSink) -> None:
         if info is None:
             continue
         sequence = read_sequence(info.parent)
-        extra = find_extra_images(sequence)
+        names = (info.parent / sequence.image_dir).glob(f"*{sequence.extension}")
+        known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
+        extra = sorted({path.name for path in names} - known)
         if extra:
             text = (
                 f"seqLength is {sequence.length}, but {sequence.image_dir} has "

@@ -326,14 +326,6 @@ def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     return first, last
 
 
-def find_extra_images(sequence: MOTSequence) -> list[str]:
-    """Names of the images beyond the length of a sequence."""
-    folder = sequence.root / sequence.image_dir
-    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
-    names = {path.name for path in folder.glob(f"*{sequence.extension}")}
-    return sorted(names - known)
-
-
 def line_of_key(path: Path, key: str) -> int | None:
     """Line of a key in an ini file, from 1; None if it is not there."""
     rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
