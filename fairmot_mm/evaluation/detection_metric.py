@@ -109,7 +109,8 @@ class DetectionMetric(FrameMetric):
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
 
-        annotations, rows = [], []
+        annotations: list[dict] = []
+        rows = []
         for image, ((boxes, labels), ignored, found) in enumerate(frames):
             own = boxes[labels == label]
             for number, box in enumerate(xyxy_to_xywh(np.concatenate((own, ignored)))):

@@ -1,5 +1,7 @@
 """Letterboxing and its inverse; what was done travels in the image's metas."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from torch import Tensor
@@ -77,7 +79,7 @@ def input_to_image(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tens
     return (boxes - boxes.new_tensor(middle_in)) * inverse + boxes.new_tensor(middle)
 
 
-def image_to_input(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tensor:
+def image_to_input(boxes: Tensor, meta: dict, input_hw: Sequence[int]) -> Tensor:
     """Map boxes (K, 4) xyxy from the original image to the network input.
 
     The inverse of :func:`input_to_image`, with the same arguments and errors.
@@ -86,13 +88,13 @@ def image_to_input(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tens
     return (boxes - middle) * factors + middle_in
 
 
-def _placed(meta: dict, input_hw: tuple[int, int]) -> tuple[list, list, list]:
+def _placed(meta: dict, input_hw: Sequence[int]) -> tuple[list, list, list]:
     """Scale factors, middle of the image, and where it is in the input: xyxy each."""
     if "ori_shape" not in meta:
         raise KeyError("the image's metas need 'ori_shape', its (height, width)")
     height, width = meta["ori_shape"][:2]
     if (scale_factor := meta.get("scale_factor")) is None:
-        factor, (top, _, left, _) = fit((height, width), input_hw)
+        factor, (top, _, left, _) = fit((height, width), (input_hw[0], input_hw[1]))
         scale_factor = (factor, factor)
     elif "pad_param" in meta:
         top, _, left, _ = meta["pad_param"]

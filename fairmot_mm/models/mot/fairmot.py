@@ -224,7 +224,7 @@ class FairMOT(BaseMOTModel):
         feats: Sequence[Tensor],
         boxes: Tensor,
         meta: dict,
-        input_hw: tuple[int, int],
+        input_hw: Sequence[int],
     ) -> Tensor:
         """Embeddings (n, D) of boxes in pixels of the original image."""
         boxes = boxes.to(feats[0].device)
