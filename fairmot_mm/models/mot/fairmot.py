@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -12,7 +13,39 @@ from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
 from fairmot_mm.structures.letterbox import image_to_input
 
-from .protocols import DetectionHead, ReIDHead, Tracker, check_part
+from ..dense_heads.fairmot_head import FairMOTHead
+from ..feature_maps import check_channels
+from ..reid.embedding_head import EmbeddingHead
+from ..trackers import JDETracker
+
+# What FairMOT calls of its parts, and ours that have it.
+_NEEDED = dict(
+    bbox_head=(
+        "heatmap boxes_at get_targets loss_by_targets predict_at_peaks",
+        "fairmot_mm.FairMOTHead",
+    ),
+    reid_head=("embeddings_at loss", "fairmot_mm.EmbeddingHead"),
+    tracker=("track", "fairmot_mm.JDETracker"),
+)
+
+
+def _build(key: str, cfg: dict) -> Any:  # noqa: ANN401  (as MODELS.build)
+    """Build a part of the model; its errors name its key."""
+    name = cfg.get("type")
+    with MODELS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(name) if isinstance(name, str) else name
+    methods, remedy = _NEEDED.get(key, ("", ""))
+    missing = [method for method in methods.split() if not hasattr(kind, method)]
+    if kind is not None and missing:
+        raise TypeError(
+            f"model.{key}={kind.__name__} lacks {', '.join(missing)}: use {remedy} or "
+            "give it these methods"
+        )
+    try:
+        return MODELS.build(cfg)
+    except (AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        message = f"model.{key} ({name}): {error.args[0] if error.args else error}"
+        raise type(error)(message) from error
 
 
 @MODELS.register_module()
@@ -33,7 +66,8 @@ class FairMOT(BaseMOTModel):
         data_preprocessor: Usually ``mmdet.TrackDataPreprocessor``.
 
     Raises:
-        TypeError: If a part lacks what the model needs of it.
+        TypeError: If a part lacks what the model needs of it; this and whatever a part
+            itself raises names the part's key.
         ValueError: If the tracker wants a ReID network.
     """
 
@@ -50,19 +84,21 @@ class FairMOT(BaseMOTModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck)
-        self.bbox_head: DetectionHead = MODELS.build(bbox_head)
-        check_part("bbox_head", self.bbox_head, DetectionHead, "fairmot_mm.FairMOTHead")
-        self.reid_head: ReIDHead = MODELS.build(reid_head)
-        check_part("reid_head", self.reid_head, ReIDHead, "fairmot_mm.EmbeddingHead")
-        self.task_weighting = MODELS.build(
-            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
+        self.backbone = _build("backbone", backbone)
+        self.neck = _build("neck", neck)
+        # Of the config: mmdet.CTResNetNeck changes its attribute.
+        self._neck_channels = neck.get(
+            "in_channels", getattr(self.neck, "in_channels", ())
         )
-        self.tracker: Tracker | None = None
+        self.bbox_head: FairMOTHead = _build("bbox_head", bbox_head)
+        self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
+        self.task_weighting = _build(
+            "task_weighting",
+            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting"),
+        )
+        self.tracker: JDETracker | None = None
         if tracker is not None:
-            self.tracker = MODELS.build(tracker)
-            check_part("tracker", self.tracker, Tracker, "fairmot_mm.JDETracker")
+            self.tracker = _build("tracker", tracker)
         if getattr(self.tracker, "with_reid", False):
             raise ValueError(
                 f"{type(self.tracker).__name__} wants a ReID network for crops, which "
@@ -112,7 +148,9 @@ class FairMOT(BaseMOTModel):
             )
         if self._layout is not None:
             inputs = inputs.to(**self._layout)
-        return self.neck(self.backbone(inputs))
+        maps = self.backbone(inputs)
+        check_channels(maps, self._neck_channels)
+        return self.neck(maps)
 
     def _forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None
@@ -207,7 +245,7 @@ class FairMOT(BaseMOTModel):
             )
         feats = self.extract_feat(inputs)
         (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=inputs.shape[-2:]
+            feats, metas, input_hw=(inputs.shape[-2], inputs.shape[-1])
         )
         cells = found.pop("cells")
         found.embeddings = self.reid_head.embeddings_at(

@@ -7,6 +7,7 @@ import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
+from networks import RESNET18
 
 from fairmot_mm.models import DCNv2
 from fairmot_mm.registry import MODELS
@@ -115,6 +116,26 @@ def test_tracks_of_real_frames_equal_the_published_ones(
         np.bincount(np.array(r)[:, 0].astype(int)) for r in (rows, numbers["results"])
     ]
     assert np.abs(counts[0] - counts[1]).max() <= 4
+
+
+class Maps(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> dict:
+        return self.model(images, mode="tensor")
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("num_ids", [None, 5])
+def test_can_be_traced(model_cfg, num_ids):
+    cfg = model_cfg | RESNET18
+    network = Maps(build(cfg, num_ids=num_ids).eval())
+    images = torch.rand(2, 3, 64, 96)
+    traced = torch.jit.trace(network, images[:1], strict=False)
+    for key, expected in network(images).items():
+        torch.testing.assert_close(traced(images)[key], expected)
 
 
 def test_the_three_modes(model_cfg):
