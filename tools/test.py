@@ -43,11 +43,17 @@ def make_parser() -> Parser:
 def load_config(args: argparse.Namespace) -> "Config":
     """Join the config file and the command line."""
     cfg = read_config(args)
+    metrics = cfg.test_evaluator
+    if isinstance(metrics, list):
+        metrics = [metric for metric in metrics if "MOTMetric" in str(metric.type)]
+    else:
+        metrics = [metrics]
     if args.format_only:
-        cfg.test_evaluator.format_only = True
         args.out = args.out or str(Path(cfg.work_dir) / "results")
-    if args.out is not None:
-        cfg.test_evaluator.outfile_prefix = args.out
+        cfg.test_evaluator = metrics  # others write no results
+    for metric in metrics if args.out is not None else ():
+        metric.outfile_prefix = args.out
+        metric.format_only = args.format_only
     if args.show_dir is not None:
         hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]

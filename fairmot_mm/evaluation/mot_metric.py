@@ -51,8 +51,8 @@ class MOTMetric(BaseMetric):
             None, as for a model of one class.
         max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
-        collect_device: Not used: frames are collected through the process group.
-        prefix: Prefix of the figures' names. Defaults to ``'mot'``.
+        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
+            collected through the process group.
 
     Raises:
         ValueError: A backend is unknown, ``format_only`` has nowhere to write, or
@@ -68,10 +68,9 @@ class MOTMetric(BaseMetric):
         format_only: bool = False,
         label: int | None = None,
         max_gap: int = 0,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        **kwargs: object,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**kwargs)
         unknown = [backend for backend in backends if backend not in BACKENDS]
         if unknown:
             raise ValueError(
@@ -134,7 +133,10 @@ class MOTMetric(BaseMetric):
             return {}
         sequences = [read_sequence(root) for root, _ in tracks]
         check_unique_names(sequences)
-        with self._output_folder() as folder:
+        with contextlib.ExitStack() as stack:
+            folder = self.outfile_prefix
+            if folder is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
             for sequence, rows in zip(sequences, tracks.values(), strict=True):
                 if self.max_gap:
                     rows = interpolate_gaps(rows, self.max_gap)
@@ -145,12 +147,6 @@ class MOTMetric(BaseMetric):
                 return {}
             ranges = [frame_range for _, frame_range in tracks]
             return self._score(sequences, ranges, folder)
-
-    def _output_folder(self) -> contextlib.AbstractContextManager[str]:
-        """The folder for the result files, a temporary one if none is set."""
-        if self.outfile_prefix is not None:
-            return contextlib.nullcontext(self.outfile_prefix)
-        return tempfile.TemporaryDirectory()
 
     def _score(
         self,

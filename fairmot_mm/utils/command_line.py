@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from .paths import CONFIGS, PACKAGE
 
@@ -50,11 +50,8 @@ class Parser(argparse.ArgumentParser):
 
     program: str | None = None  # how the tool was called, if not as a script
 
-    def __init__(
-        self,
-        description: str | None,
-        formatter: type[argparse.HelpFormatter] = argparse.RawDescriptionHelpFormatter,
-    ) -> None:
+    def __init__(self, description: str | None) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(
             self.program, description=description, formatter_class=formatter
         )
@@ -160,16 +157,9 @@ def read_config(args: argparse.Namespace) -> "Config":
     return cfg
 
 
-class Main(Protocol):
-    """A tool, to be called with its arguments or with those of the process."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> int:
-        """Return the exit status."""
-
-
 def command(
     make_parser: Callable[[], Parser],
-) -> Callable[[Callable[[argparse.Namespace], int | None]], Main]:
+) -> Callable[[Callable[[argparse.Namespace], int | None]], Callable[..., int]]:
     """Make a tool's ``main(args)`` a ``main(argv=None)`` that returns an exit status.
 
     A tool's input (options, configs, files, checkpoints) is the user's: whatever
@@ -178,7 +168,9 @@ def command(
     Ctrl-C ends with status 130, as in a shell.
     """
 
-    def decorate(main: Callable[[argparse.Namespace], int | None]) -> Main:
+    def decorate(
+        main: Callable[[argparse.Namespace], int | None],
+    ) -> Callable[..., int]:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None) -> int:
             args = make_parser().parse_args(argv)

@@ -22,23 +22,15 @@ class TrackDrawer:
     Args:
         trail_length: Number of frames, the current one included, whose bottom-centre
             points make a track's trail. 0 draws none.
-        line_width: Of the boxes, in pixels; chosen from the frame's size if None.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: ``trail_length`` is negative.
     """
 
-    def __init__(self, trail_length: int = 30, line_width: int | None = None) -> None:
+    def __init__(self, trail_length: int = 30) -> None:
         if trail_length < 0:
             raise ValueError(f"trail_length must not be negative, got {trail_length}")
-        if line_width is not None and line_width < 1:
-            raise ValueError(f"line_width must be at least 1, got {line_width}")
         self.trail_length = trail_length
-        self.line_width = line_width
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget trails and frame number: the next frame starts another video."""
         self._frame_number = 0
         # Identity -> (frame number, x, y), oldest first.
         self._trails: dict[int, deque[tuple[int, int, int]]] = {}
@@ -48,7 +40,6 @@ class TrackDrawer:
         frame: np.ndarray,
         bboxes: ArrayLike,
         instances_id: ArrayLike,
-        scores: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         class_names: Sequence[str] | None = None,
     ) -> np.ndarray:
@@ -59,7 +50,6 @@ class TrackDrawer:
             bboxes: (N, 4) xyxy in pixels; may reach outside the image. Those with NaN
                 or infinity are not drawn.
             instances_id: (N,) integer identities.
-            scores: (N,) confidences, written after the identities if given.
             labels: (N,) indices into ``class_names``.
             class_names: Names of the classes, written only if there are several and
                 ``labels`` is given.
@@ -83,10 +73,6 @@ class TrackDrawer:
             _check_length("labels", labels, len(boxes))
             names = (class_names[int(label)] for label in labels)
             captions = [f"{c} {n}" for c, n in zip(captions, names, strict=True)]
-        if scores is not None:
-            scores = to_numpy(scores)
-            _check_length("scores", scores, len(boxes))
-            captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
 
         drawn = np.isfinite(boxes).all(axis=1)
         boxes = whole_pixels(boxes[drawn])
@@ -95,7 +81,7 @@ class TrackDrawer:
         self._frame_number += 1
         self._update_trails(boxes, identities)
         image = frame.copy()
-        width = self.line_width or max(1, round(min(image.shape[:2]) / 250))
+        width = max(1, round(min(image.shape[:2]) / 250))
         self._draw_trails(image, width)
         for (x1, y1, x2, y2), identity in zip(boxes, identities, strict=True):
             colour = identity_colour(identity)

@@ -1,5 +1,6 @@
 """A checkpoint hook that loses no training and runs no code of others."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -69,8 +70,6 @@ class SafeCheckpointHook(CheckpointHook):
             FileNotFoundError: If a local file is missing.
             ValueError: If a file is damaged or may run code.
         """
-        # So that MMEngine reads its own log without running code, too.
-        torch.serialization.add_safe_globals(safe_types())
         path = runner.cfg.get("load_from")
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
@@ -79,6 +78,11 @@ class SafeCheckpointHook(CheckpointHook):
                 resolve(name)
             elif "://" not in name:
                 read_checkpoint(Path(name).expanduser(), self.trust_checkpoint)
+        # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
+        # reading, at whose end PyTorch forgets these types.
+        torch.serialization.add_safe_globals(safe_types())
+        if self.trust_checkpoint:
+            os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
 
     def _find_intact(self, runner: Runner) -> str | None:
         """The checkpoint to resume from; MMEngine is pointed to it."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
+from fairmot_mm.structures.letterbox import image_to_input
 
 from .protocols import DetectionHead, ReIDHead, Tracker, check_part
 
@@ -176,13 +177,21 @@ class FairMOT(BaseMOTModel):
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
 
     @torch.no_grad()
-    def predict_frame(self, inputs: Tensor, metas: dict | list[dict]) -> InstanceData:
+    def predict_frame(
+        self,
+        inputs: Tensor,
+        metas: dict | list[dict],
+        gt_instances: InstanceData | None = None,
+    ) -> InstanceData:
         """Detect and embed the objects of one frame.
 
         Args:
             inputs: (1, 3, H, W) or (3, H, W), RGB in [0, 1].
             metas: The frame's metas, as such or as a list of one: ``ori_shape``, the
                 (height, width) of the original image.
+            gt_instances: True boxes to be embedded, ``bboxes`` (n, 4) xyxy in pixels of
+                the original image. Gains ``embeddings`` (n, D) of length 1, read from
+                the cells that training reads; 0 where the centre is outside the image.
 
         Returns:
             Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
@@ -204,7 +213,33 @@ class FairMOT(BaseMOTModel):
         found.embeddings = self.reid_head.embeddings_at(
             feats, torch.zeros_like(cells), cells
         )
+        if gt_instances is not None:
+            gt_instances.embeddings = self._embed(
+                feats, gt_instances.bboxes, metas[0], inputs.shape[-2:]
+            )
         return found
+
+    def _embed(
+        self,
+        feats: Sequence[Tensor],
+        boxes: Tensor,
+        meta: dict,
+        input_hw: Sequence[int],
+    ) -> Tensor:
+        """Embeddings (n, D) of boxes in pixels of the original image."""
+        boxes = boxes.to(feats[0].device)
+        center = (boxes[:, :2] + boxes[:, 2:]) / 2
+        size = center.new_tensor(meta["ori_shape"][1::-1])
+        (chosen,) = ((center >= 0) & (center < size)).all(1).nonzero(as_tuple=True)
+        instances = InstanceData(
+            bboxes=image_to_input(boxes[chosen], meta, input_hw),
+            labels=torch.zeros_like(chosen),  # any: the cells are those of all classes
+        )
+        targets = self.bbox_head.get_targets([instances], feats[0].shape[-2:], input_hw)
+        found = self.reid_head.embeddings_at(feats, targets.image, targets.cell)
+        embeddings = found.new_zeros(len(boxes), found.shape[1])
+        embeddings[chosen[targets.kept]] = found
+        return embeddings
 
     def predict(
         self, inputs: Tensor, data_samples: list[TrackDataSample]
@@ -237,7 +272,8 @@ class FairMOT(BaseMOTModel):
         Args:
             inputs: (1, 3, H, W), RGB in [0, 1].
             frame: The frame's sample with its metas. Gains ``pred_instances``, which is
-                ``pred_det_instances`` as well, and ``pred_track_instances``.
+                ``pred_det_instances`` as well, and ``pred_track_instances``; its
+                ``gt_instances``, if any, gain ``embeddings``.
 
         Raises:
             RuntimeError: If the model has no tracker.
@@ -246,7 +282,10 @@ class FairMOT(BaseMOTModel):
             raise RuntimeError(
                 "the model was built without a tracker: set model.tracker"
             )
-        frame.pred_instances = self.predict_frame(inputs, frame.metainfo)
+        # Packed without ground truth, the instances have no boxes.
+        truth = frame.get("gt_instances", {})
+        known = dict(gt_instances=truth) if "bboxes" in truth else {}
+        frame.pred_instances = self.predict_frame(inputs, frame.metainfo, **known)
         # The name that MMTracking's trackers read.
         frame.pred_det_instances = frame.pred_instances
         frame.pred_track_instances = self.tracker.track(

@@ -151,6 +151,24 @@ def test_a_frame_is_decoded_into_its_own_pixels(model_cfg):
     assert "cells" not in small
 
 
+def test_true_boxes_are_embedded_where_training_reads(model_cfg):
+    model = build(model_cfg).eval()
+    # Twice the input's height, and narrow: 8 columns of border on each side.
+    samples = video(1, size=(128, 160))
+    boxes = [[60, 40, 84, 90], [-30, 10, 20, 60], [150, 100, 159, 127], [9, 9, 9, 9]]
+    samples[0][0].gt_instances = InstanceData(bboxes=torch.tensor(boxes).float())
+    image = torch.rand(1, 1, 3, 64, 96)
+    (out,) = model(image, samples)
+    found = out[0].gt_instances.embeddings
+    # The second one's centre is left of the image, the last one has no extent.
+    assert found.norm(dim=1).tolist() == pytest.approx([1, 0, 1, 0])
+    # Centres (72, 65) and (154.5, 113.5) halved and moved, in cells of 4 pixels.
+    maps = model(image[0], mode="tensor")["embedding"][0]
+    for row, (x, y) in {0: (11, 8), 2: (21, 14)}.items():
+        cell = maps[:, y, x] / maps[:, y, x].norm()
+        assert torch.allclose(found[row], cell, atol=1e-5)
+
+
 def test_a_video_starts_at_frame_zero(model_cfg):
     model_cfg["tracker"]["obj_score_thr"] = 0.0
     model = build(model_cfg).eval()
