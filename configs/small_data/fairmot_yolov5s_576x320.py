@@ -1,5 +1,5 @@
-# Little data, from scratch: the light network in 1500 steps on four sequences, stills of
-# three more cameras and a few pictures without or with people (COCO). The weights that
+# Little data, from scratch: the light network in 1500 steps on four sequences, stills
+# of three more cameras, and COCO pictures with and without people. The weights that
 # travel with the package were trained by this config, see docs/model-card.md.
 _base_ = "../fairmot_yolov5s_mot17.py"
 
