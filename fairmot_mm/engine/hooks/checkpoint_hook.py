@@ -9,7 +9,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from torch import Tensor
 
 from fairmot_mm.checkpoints.files import (
@@ -18,6 +18,7 @@ from fairmot_mm.checkpoints.files import (
     safe_types,
     write_atomically,
 )
+from fairmot_mm.checkpoints.packaged import PREFIX, resolve
 from fairmot_mm.registry import HOOKS
 
 
@@ -35,6 +36,12 @@ class AtomicBackend(LocalBackend):
 
 _BACKEND = "fairmot_mm.atomic"
 register_backend(_BACKEND, AtomicBackend, force=True)
+
+
+@CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
+def load_packaged(filename: str, *args: object, **kwargs: object) -> dict:
+    """Let ``load_from="fairmot://NAME"`` name weights of the package."""
+    return dict(read_checkpoint(resolve(filename)))
 
 
 @HOOKS.register_module()
@@ -67,7 +74,9 @@ class SafeCheckpointHook(CheckpointHook):
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
-            if "://" not in name:
+            if name.startswith(PREFIX):
+                resolve(name)
+            elif "://" not in name:
                 read_checkpoint(Path(name).expanduser(), self.trust_checkpoint)
         # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
         # reading, at whose end PyTorch forgets these types.
