@@ -1,3 +1,4 @@
+from .annotated_video_dataset import AnnotatedVideoDataset
 from .frame_dataset import FrameDataset
 from .joint_dataset import JointDataset
 from .mot_video_dataset import MOTVideoDataset
@@ -16,6 +17,7 @@ from .transforms import (
     Letterbox,
     MixUp,
     Mosaic,
+    PackTrackTestInputs,
     PackTrackTrainInputs,
     RandomBoxAffine,
     RandomSaturationValue,
@@ -23,6 +25,7 @@ from .transforms import (
 from .video_sampler import VideoSampler
 
 __all__ = [
+    "AnnotatedVideoDataset",
     "BDD100KFrameDataset",
     "COCOVideoFrameDataset",
     "CheckedLoadImageFromFile",
@@ -37,6 +40,7 @@ __all__ = [
     "MOTVideoDataset",
     "MixUp",
     "Mosaic",
+    "PackTrackTestInputs",
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",

@@ -38,6 +38,11 @@ class VideoFile:
         width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         return int(width), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second as the file says, 0 if it does not."""
+        return self._capture.get(cv2.CAP_PROP_FPS)
+
     def read(self, index: int) -> np.ndarray:
         """Frame ``index`` from 0, (h, w, 3) BGR uint8.
 

@@ -1,5 +1,5 @@
 from .augmentation import RandomBoxAffine, RandomSaturationValue, warp_boxes
-from .formatting import PackTrackTrainInputs
+from .formatting import PackTrackTestInputs, PackTrackTrainInputs
 from .letterbox import Letterbox
 from .loading import CheckedLoadImageFromFile
 from .mixing import MixUp, Mosaic
@@ -9,6 +9,7 @@ __all__ = [
     "Letterbox",
     "MixUp",
     "Mosaic",
+    "PackTrackTestInputs",
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",
