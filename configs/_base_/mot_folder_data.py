@@ -7,17 +7,7 @@ letterbox = dict(type="Letterbox")  # to the dataset's input_size
 affine = dict(type="RandomBoxAffine")
 flip = dict(type="mmdet.RandomFlip", prob=0.5)
 pack = dict(type="PackTrackTrainInputs")
-pack_frames = dict(
-    type="mmdet.PackTrackInputs",
-    meta_keys=(
-        "frame_number",
-        "frame_range",
-        "frame_rate",
-        "pad_param",
-        "sequence_name",
-        "sequence_root",
-    ),
-)
+pack_frames = dict(type="PackTrackTestInputs")
 train_pipeline = [load, jitter, letterbox, affine, flip, pack]
 test_pipeline = [
     dict(type="TransformBroadcaster", transforms=[load, letterbox]),

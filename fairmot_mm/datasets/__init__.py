@@ -1,3 +1,4 @@
+from .annotated_video_dataset import AnnotatedVideoDataset
 from .frame_dataset import FrameDataset
 from .joint_dataset import JointDataset
 from .mot_video_dataset import MOTVideoDataset
@@ -10,13 +11,14 @@ from .sources.kitti import KITTIFrameDataset
 from .sources.mot import MOTFrameDataset
 from .sources.visdrone import VisDroneFrameDataset
 from .transforms.augmentation import RandomBoxAffine, RandomSaturationValue
-from .transforms.formatting import PackTrackTrainInputs
+from .transforms.formatting import PackTrackTestInputs, PackTrackTrainInputs
 from .transforms.letterbox import Letterbox
 from .transforms.loading import CheckedLoadImageFromFile
 from .transforms.mixing import MixUp, Mosaic
 from .video_sampler import VideoSampler
 
 __all__ = [
+    "AnnotatedVideoDataset",
     "BDD100KFrameDataset",
     "COCOVideoFrameDataset",
     "CheckedLoadImageFromFile",
@@ -31,6 +33,7 @@ __all__ = [
     "MOTVideoDataset",
     "MixUp",
     "Mosaic",
+    "PackTrackTestInputs",
     "PackTrackTrainInputs",
     "RandomBoxAffine",
     "RandomSaturationValue",

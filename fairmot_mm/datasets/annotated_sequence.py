@@ -99,6 +99,7 @@ class AnnotatedSequence:
             ``normalized``.
         class_names: The classes that the format knows.
         errors: Takes what is wrong with the boxes.
+        name: Of the sequence; that of the annotation file, without its ending, if None.
         numbers: (n,) frame numbers of the images, ascending; from 0 if None.
         sizes: Width and height of the images, (2,) or (n, 2); 0 if not known.
         is_video: Whether image i is frame i of a video file.
@@ -111,6 +112,7 @@ class AnnotatedSequence:
     boxes: BoxTable
     class_names: ClassNames
     errors: ErrorSink
+    name: str | None = None
     numbers: np.ndarray | None = None
     sizes: tuple[int, int] | np.ndarray = (0, 0)
     is_video: bool = False
@@ -151,6 +153,7 @@ class AnnotatedSequence:
             sizes=np.broadcast_to(np.asarray(self.sizes, np.int32), (count, 2)).copy(),
             sequence_index=np.zeros(count, np.int32),
             annotation_files=StringTable([self.annotation_file]),
+            sequence_names=StringTable([self.name or Path(self.annotation_file).stem]),
             normalized=self.normalized,
         )
 

@@ -65,6 +65,7 @@ class FrameRecords:
         sizes: (N, 2) int32, width and height the annotations claim, or 0.
         sequence_index: (N,) int32, sequence the image belongs to.
         annotation_files: Annotation file of each sequence.
+        sequence_names: Name of each sequence.
         normalized: Whether boxes are shares of the image.
     """
 
@@ -79,6 +80,7 @@ class FrameRecords:
     sizes: np.ndarray
     sequence_index: np.ndarray
     annotation_files: StringTable
+    sequence_names: StringTable
     normalized: bool = False
 
     def __post_init__(self) -> None:
@@ -144,6 +146,7 @@ def join_records(parts: Sequence[FrameRecords]) -> FrameRecords:
             np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]
         ),
         annotation_files=StringTable.join([part.annotation_files for part in parts]),
+        sequence_names=StringTable.join([part.sequence_names for part in parts]),
         normalized=parts[0].normalized,
         **{
             name: np.concatenate([getattr(part, name) for part in parts])

@@ -1,20 +1,33 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from mmdet.datasets import BaseVideoDataset
 from mmengine.logging import print_log
 
+from fairmot_mm.formats.boxes import xywh_to_xyxy
 from fairmot_mm.formats.images import report_missing_images
-from fairmot_mm.formats.mot import find_sequences, split_range
+from fairmot_mm.formats.mot import (
+    DISTRACTORS,
+    MOT_CLASSES,
+    MOTSequence,
+    evaluated_pedestrians,
+    find_sequences,
+    read_gt,
+    split_range,
+)
 from fairmot_mm.registry import DATASETS
+
+from .annotated_video_dataset import AnnotatedFrames
+from .frame_records import NO_IDENTITY
 
 
 @DATASETS.register_module()
 class MOTVideoDataset(BaseVideoDataset):
     """Videos of MOTChallenge sequences, frame by frame, for tracking.
 
-    Only images and ``seqinfo.ini`` are read; ground truth, where there is any, is the
-    metric's. Use with :class:`VideoSampler`.
+    Only images and ``seqinfo.ini`` are read: :class:`MOTMetric` reads the ground truth
+    itself, where there is any. Use with :class:`VideoSampler`.
 
     Args:
         data_root: Folder of sequences, or one sequence.
@@ -23,12 +36,18 @@ class MOTVideoDataset(BaseVideoDataset):
         half: ``first`` or ``second`` half of each sequence.
         input_size: Width and height of the network input, which ``Letterbox`` reads
             from the record.
+        with_ground_truth: Put the ground truth into the samples, as
+            :class:`AnnotatedVideoDataset` does, for metrics of detections and
+            embeddings: considered pedestrians, and as ignored what the benchmark
+            neither rewards nor punishes (static persons, reflections, ...).
         metainfo: ``classes``, the names of the model's labels.
         **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
 
     Raises:
-        FileNotFoundError: The folder, a sequence or an image is missing.
-        ValueError: A ``seqinfo.ini`` is malformed or no sequence is found.
+        FileNotFoundError: The folder, a sequence, an image or the ground truth that is
+            asked for is missing.
+        ValueError: A ``seqinfo.ini`` is malformed, no sequence is found, or
+            ``with_ground_truth`` without a class ``pedestrian``.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=("pedestrian",))
@@ -40,12 +59,14 @@ class MOTVideoDataset(BaseVideoDataset):
         detector: str | None = None,
         half: str | None = None,
         input_size: tuple[int, int] | None = None,
+        with_ground_truth: bool = False,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         self.sequences = sequences
         self.detector = detector
         self.half = half
+        self.with_ground_truth = with_ground_truth
         self._settings = {} if input_size is None else dict(input_size=input_size)
         super().__init__(
             data_root=data_root, metainfo=metainfo, test_mode=True, **kwargs
@@ -53,7 +74,7 @@ class MOTVideoDataset(BaseVideoDataset):
 
     def load_data_list(self) -> list[dict]:
         """One record per video with its ``images``."""
-        videos, num_images = [], 0
+        videos, num_images, num_ids = [], 0, 0
         found = find_sequences(self.data_root, self.sequences, self.detector)
         for video_id, sequence in enumerate(found):
             first, last = split_range(sequence, self.half)
@@ -75,11 +96,38 @@ class MOTVideoDataset(BaseVideoDataset):
                 for i, frame in enumerate(frames)
             ]
             num_images += len(images)
-            videos.append(
-                dict(video_id=video_id, images=images, video_length=len(images))
-            )
+            video = dict(video_id=video_id, images=images, video_length=len(images))
+            if self.with_ground_truth:
+                video["images"] = frames = self._annotated(sequence, images, num_ids)
+                num_ids = max(num_ids, frames.identities.max(initial=-1) + 1)
+            videos.append(video)
         print_log(
             f"{self.data_root}: {len(videos)} sequences, {num_images} images to track",
             logger="current",
         )
         return videos
+
+    def _annotated(
+        self, sequence: MOTSequence, images: list[dict], first_id: int
+    ) -> AnnotatedFrames:
+        """The records of a sequence with its ground truth, identities renumbered."""
+        if MOT_CLASSES[0] not in self.metainfo["classes"]:
+            raise ValueError(
+                f"with_ground_truth: no {MOT_CLASSES[0]} in metainfo.classes "
+                f"{self.metainfo['classes']}, the class of MOTChallenge's ground truth"
+            )
+        lines = read_gt(sequence)
+        scored = evaluated_pedestrians(lines)
+        kept = scored | np.isin(lines.classes, DISTRACTORS)
+        lines, scored = lines.select(kept), scored[kept]
+        first = images[0]["frame_number"]
+        identities = first_id + np.unique(lines.ids, return_inverse=True)[1]
+        label = self.metainfo["classes"].index(MOT_CLASSES[0])
+        return AnnotatedFrames(
+            images,
+            starts=np.searchsorted(lines.frames, first + np.arange(len(images) + 1)),
+            boxes=xywh_to_xyxy(lines.boxes),
+            labels=np.full(len(lines), label),
+            identities=np.where(scored, identities, NO_IDENTITY),
+            ignored=~scored,
+        )

@@ -44,6 +44,9 @@ MOT_CLASSES = (
     "reflection",
     "crowd",
 )
+# Person on vehicle, static person, distractor, reflection: whether they are found or
+# not does not count.
+DISTRACTORS = (2, 7, 8, 12)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ class VideoFile:
         """(n - 1,) milliseconds from each frame to the next."""
         return np.diff(self._times)
 
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second as the file says, 0 if it does not."""
+        return self._capture.get(cv2.CAP_PROP_FPS)
+
     def read(self, index: int) -> np.ndarray:
         """Frame ``index`` from 0, (h, w, 3) BGR uint8.
 

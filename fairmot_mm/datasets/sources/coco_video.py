@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,12 @@ class COCOVideoFrameDataset(FrameDataset):
         for image in images.values():
             videos[image.get("video_id")].append(image)
         folder = Path(self.data_prefix["img_path"])
-        for frames in videos.values():
+        names = self._read_video_names(content.get("videos") or ())
+        for video_id, frames in videos.items():
             frames.sort(key=lambda image: image.get("frame_id", 0))
             yield AnnotatedSequence(
                 annotation_file=self.ann_file,
+                name=names.get(video_id, f"video-{video_id}"),
                 images=[str(folder / frame["file_name"]) for frame in frames],
                 boxes=BoxTable.of_rows(
                     row._replace(frame=index)
@@ -86,6 +88,17 @@ class COCOVideoFrameDataset(FrameDataset):
                     [(f.get("width", 0), f.get("height", 0)) for f in frames]
                 ),
             )
+
+    def _read_video_names(self, entries: Sequence[dict]) -> dict[object, str]:
+        """Names that result files can bear: those of folders are joined."""
+        try:
+            return {
+                x["id"]: "-".join(Path(x["name"]).parts) for x in entries if "name" in x
+            }
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.ann_file}: videos: expected a list of objects with id and name"
+            ) from error
 
     def _read_categories(self, entries: list[dict]) -> dict[int, str | None]:
         names: dict[int, str | None] = {}

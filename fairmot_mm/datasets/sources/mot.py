@@ -91,6 +91,7 @@ class MOTFrameDataset(FrameDataset):
         classes = np.where(lines.classes == NO_CLASS, PEDESTRIAN, lines.classes)
         return AnnotatedSequence(
             annotation_file=str(sequence.gt_path),
+            name=sequence.name,
             images=[str(sequence.image_path(i)) for i in numbers.tolist()],
             numbers=numbers,
             boxes=BoxTable(
