@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fairmot_mm.checkpoints.files import (
     find_damage,
+    is_url,
     read_checkpoint,
     safe_types,
     write_atomically,
@@ -40,10 +41,10 @@ register_backend(_BACKEND, AtomicBackend, force=True)
 class SafeCheckpointHook(CheckpointHook):
     """``CheckpointHook`` for checkpoints that are complete, fit and hide no code.
 
-    Files are written under another name and then renamed. Before MMEngine loads a local
-    file (``load_from``, ``resume``, ``init_cfg``), its checksums and types are checked;
-    ``resume`` passes over damaged files to the newest intact one. A training does not
-    resume with another model or optimiser than it was saved with.
+    Files are written under another name and then renamed. Before MMEngine loads a file
+    from disk or a URL (``load_from``, ``resume``, ``init_cfg``), its checksums and
+    types are checked; ``resume`` passes over damaged files to the newest intact one. A
+    training does not resume with another model or optimiser than it was saved with.
 
     Args:
         trust_checkpoint: Whether files that are loaded may run code hidden in them.
@@ -59,7 +60,7 @@ class SafeCheckpointHook(CheckpointHook):
         """Check what the runner is about to load.
 
         Raises:
-            FileNotFoundError: If a local file is missing.
+            FileNotFoundError: If a file is missing.
             ValueError: If a file is damaged or may run code.
         """
         # So that MMEngine reads its own log without running code, too.
@@ -68,8 +69,8 @@ class SafeCheckpointHook(CheckpointHook):
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
-            if "://" not in name:
-                read_checkpoint(Path(name).expanduser(), self.trust_checkpoint)
+            if "://" not in name or is_url(name):
+                read_checkpoint(name, self.trust_checkpoint)
 
     def _find_intact(self, runner: Runner) -> str | None:
         """The checkpoint to resume from; MMEngine is pointed to it."""
