@@ -8,19 +8,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
     add_trust_option,
     command,
-    find_config,
+    find_device,
+    open_config,
     running,
 )
 
 if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmdet.structures import TrackDataSample
 
+VIDEOS = (".mp4", ".mov", ".mkv", ".avi")
 # The exit status of a program that Ctrl-C ended.
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -32,7 +35,7 @@ def make_parser() -> Parser:
         "source", help="video file or stream, number of a camera, or folder of images"
     )
     parser.add_config()
-    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("checkpoint", help="checkpoint file, or its URL")
     add_trust_option(parser)
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
@@ -74,6 +77,10 @@ def main(args: argparse.Namespace) -> None:
     """Track."""
     if args.out is None and args.show is None:
         raise ValueError("nothing to do: name a file with --out or --show")
+    if args.show is not None and Path(args.show).suffix.lower() not in VIDEOS:
+        raise ValueError(
+            f"--show {args.show}: expected a name that ends in {' or '.join(VIDEOS)}"
+        )
     import torch
     from rich.progress import (
         MofNCompleteColumn,
@@ -86,10 +93,12 @@ def main(args: argparse.Namespace) -> None:
     from fairmot_mm.engine.runner import keep_freed_memory
 
     keep_freed_memory()
-    dtype = torch.bfloat16 if args.amp else torch.float32
     model = init_model(
-        *(find_config(args.config), args.checkpoint, args.device),
-        *(args.cfg_options, dtype, args.trust_checkpoint),
+        open_config(args),
+        args.checkpoint,
+        find_device(args.device),
+        dtype=torch.bfloat16 if args.amp else torch.float32,
+        trust_checkpoint=args.trust_checkpoint,
     )
     source = int(args.source) if args.source.isdecimal() else args.source
     columns = (
