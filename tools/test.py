@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
-    add_trust_option,
     command,
     read_config,
     runner_parser,
@@ -21,8 +20,7 @@ if TYPE_CHECKING:  # so that --help need not wait for MMEngine
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = runner_parser(__doc__)
-    parser.add_argument("checkpoint", help="checkpoint file")
-    add_trust_option(parser)
+    parser.add_argument("checkpoint", help="checkpoint file, or its URL")
     parser.add_argument("--out", help="folder for the result files, one per sequence")
     parser.add_argument(
         "--show-dir", help="folder for the tracked videos and their frames"
@@ -31,11 +29,6 @@ def make_parser() -> Parser:
         "--format-only",
         action="store_true",
         help="write result files for a submission and do not score them",
-    )
-    parser.add_argument(
-        "--amp",
-        action="store_true",
-        help="half precision: faster, nearly the same tracks",
     )
     return parser
 

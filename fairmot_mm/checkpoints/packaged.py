@@ -11,14 +11,14 @@ PACKAGED_WEIGHTS = PACKAGE / "weights" / "fairmot_yolov5s_576x320.pth"
 PREFIX = "fairmot://"
 
 
-def resolve(name: str | Path) -> Path:
-    """The file that a checkpoint's name means: its own, or one of the package.
+def resolve(name: str | Path) -> str | Path:
+    """The file of a name that starts with ``fairmot://``; other names as they are.
 
     Raises:
         FileNotFoundError: The package has no such weights.
     """
     if not str(name).startswith(PREFIX):
-        return Path(name)
+        return name
     path = PACKAGED_WEIGHTS.with_name(f"fairmot_{str(name).removeprefix(PREFIX)}.pth")
     if not path.is_file():
         known = (

@@ -11,9 +11,7 @@ import numpy as np
 
 from fairmot_mm.structures.arrays import ArrayLike, to_numpy
 
-from .primitives import BLACK, WHITE, Colour, identity_colour, whole_pixels
-
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+from .primitives import BLACK, identity_colour, put_text, whole_pixels
 
 
 class TrackDrawer:
@@ -90,10 +88,10 @@ class TrackDrawer:
         for (x1, y1, *_), identity, caption in zip(
             boxes, identities, captions, strict=True
         ):
-            _put_text(image, caption, (x1, y1), identity_colour(identity))
+            put_text(image, caption, (x1, y1), identity_colour(identity))
         tracks = "track" if len(boxes) == 1 else "tracks"
         header = f"frame {self._frame_number} - {len(boxes)} {tracks}"
-        _put_text(image, header, (0, 0), BLACK)
+        put_text(image, header, (0, 0), BLACK)
         return image
 
     def _update_trails(self, boxes: np.ndarray, identities: Sequence[int]) -> None:
@@ -123,22 +121,3 @@ class TrackDrawer:
 def _check_length(name: str, values: Sized, length: int) -> None:
     if len(values) != length:
         raise ValueError(f"{name} has {len(values)} entries for {length} boxes")
-
-
-def _put_text(
-    image: np.ndarray, text: str, anchor: tuple[int, int], background: Colour
-) -> None:
-    """Write on a filled strip above the anchor, or as near as the image allows."""
-    height, width = image.shape[:2]
-    scale = max(0.35, min(height, width) / 1000)
-    thickness = max(1, round(1.5 * scale))
-    (text_width, text_height), descent = cv2.getTextSize(text, _FONT, scale, thickness)
-    strip_width, strip_height = text_width + 4, text_height + descent + 2
-    left = max(0, min(int(anchor[0]), width - strip_width))
-    top = max(0, min(int(anchor[1]) - strip_height, height - strip_height))
-    corner = left + strip_width, top + strip_height
-    cv2.rectangle(image, (left, top), corner, background, cv2.FILLED)
-    luminance = np.dot(background, (0.114, 0.587, 0.299))
-    ink = BLACK if luminance > 127 else WHITE
-    origin = left + 2, top + text_height + 1
-    cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)

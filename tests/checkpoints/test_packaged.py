@@ -6,7 +6,7 @@ from fairmot_mm.checkpoints.packaged import PACKAGED_WEIGHTS, PREFIX, resolve
 
 def test_names_of_the_package():
     assert resolve(f"{PREFIX}yolov5s_576x320") == PACKAGED_WEIGHTS
-    assert str(resolve("a/b.pth")) == "a/b.pth"
+    assert resolve("http://a/b.pth") == "http://a/b.pth"
 
 
 def test_unknown_name_lists_what_there_is():

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fairmot_mm.checkpoints.files import (
     find_damage,
+    is_url,
     read_checkpoint,
     safe_types,
     write_atomically,
@@ -48,10 +49,10 @@ def load_packaged(filename: str, *args: object, **kwargs: object) -> dict:
 class SafeCheckpointHook(CheckpointHook):
     """``CheckpointHook`` for checkpoints that are complete, fit and hide no code.
 
-    Files are written under another name and then renamed. Before MMEngine loads a local
-    file (``load_from``, ``resume``, ``init_cfg``), its checksums and types are checked;
-    ``resume`` passes over damaged files to the newest intact one. A training does not
-    resume with another model or optimiser than it was saved with.
+    Files are written under another name and then renamed. Before MMEngine loads a file
+    from disk or a URL (``load_from``, ``resume``, ``init_cfg``), its checksums and
+    types are checked; ``resume`` passes over damaged files to the newest intact one. A
+    training does not resume with another model or optimiser than it was saved with.
 
     Args:
         trust_checkpoint: Whether files that are loaded may run code hidden in them.
@@ -67,7 +68,7 @@ class SafeCheckpointHook(CheckpointHook):
         """Check what the runner is about to load.
 
         Raises:
-            FileNotFoundError: If a local file is missing.
+            FileNotFoundError: If a file is missing.
             ValueError: If a file is damaged or may run code.
         """
         path = runner.cfg.get("load_from")
@@ -76,8 +77,8 @@ class SafeCheckpointHook(CheckpointHook):
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
             if name.startswith(PREFIX):
                 resolve(name)
-            elif "://" not in name:
-                read_checkpoint(Path(name).expanduser(), self.trust_checkpoint)
+            elif "://" not in name or is_url(name):
+                read_checkpoint(name, self.trust_checkpoint)
         # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
         # reading, at whose end PyTorch forgets these types.
         torch.serialization.add_safe_globals(safe_types())
