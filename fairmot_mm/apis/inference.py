@@ -48,16 +48,16 @@ def init_model(
     if config is None:
         config, checkpoint = PACKAGED_CONFIG, checkpoint or PACKAGED_WEIGHTS
     if isinstance(config, Config):
-        config = copy.deepcopy(config)  # the caller's is not changed
+        cfg = copy.deepcopy(config)  # the caller's is not changed
     else:
-        config = Config.fromfile(config)
+        cfg = Config.fromfile(config)
     if cfg_options is not None:
-        config.merge_from_dict(cfg_options)
-    init_default_scope(config.get("default_scope", "fairmot_mm"))
-    model = MODELS.build(config.model)
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get("default_scope", "fairmot_mm"))
+    model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_for_tracking(model, checkpoint, trust_checkpoint)
-    model.cfg = config
+    model.cfg = cfg
     device = device or default_device()
     model = model.to(device).eval()
     if hasattr(model, "optimize_for_inference"):

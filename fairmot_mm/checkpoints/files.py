@@ -30,7 +30,7 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
         OSError: If it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or holds more than it may.
     """
-    path = _download(path) if is_url(path) else Path(path).expanduser()
+    path = _download(str(path)) if is_url(path) else Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     if damage := find_damage(path):

@@ -98,8 +98,9 @@ class MOTVideoDataset(BaseVideoDataset):
             num_images += len(images)
             video = dict(video_id=video_id, images=images, video_length=len(images))
             if self.with_ground_truth:
-                video["images"] = frames = self._annotated(sequence, images, num_ids)
-                num_ids = max(num_ids, frames.identities.max(initial=-1) + 1)
+                annotated = self._annotated(sequence, images, num_ids)
+                num_ids = max(num_ids, annotated.identities.max(initial=-1) + 1)
+                video["images"] = annotated
             videos.append(video)
         print_log(
             f"{self.data_root}: {len(videos)} sequences, {num_images} images to track",

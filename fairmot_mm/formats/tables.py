@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -169,9 +170,7 @@ def check_keys(
         table = table.without(
             "malformed line",
             (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            lambda i, cells=cells, name=name: (
-                f"{name} {cells[i]:g}, expected a whole number"
-            ),
+            partial(_not_whole, name, cells),
         )
     frames = table.values[:, 0]
     most = f"at most {length}, the length of the sequence (seqLength in seqinfo.ini)"
@@ -204,3 +203,7 @@ def _parse_row(row: str, min_columns: int) -> list[float]:
             "commas"
         )
     return parse_numbers(cells)
+
+
+def _not_whole(name: str, cells: np.ndarray, row: int) -> str:
+    return f"{name} {cells[row]:g}, expected a whole number"

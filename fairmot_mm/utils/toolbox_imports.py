@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
+from unittest.mock import patch
 
 from .mmcv_ops import importable_operators
 
@@ -48,11 +49,8 @@ def _without_cache_if_unwritable() -> Iterator[None]:
         with suppress(RuntimeError):
             enable(dispatcher)
 
-    Dispatcher.enable_caching = enable_if_writable
-    try:
+    with patch.object(Dispatcher, "enable_caching", enable_if_writable):
         yield
-    finally:
-        Dispatcher.enable_caching = enable
 
 
 # MMDetection imports MMCV's operators in many of its modules.

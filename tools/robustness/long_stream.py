@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import matplotlib as mpl
@@ -122,7 +123,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 def write_video(path: Path, frames: int) -> None:
     """Write a video of plain grey frames."""
-    with VideoWriter(path, 30) as writer:
+    with closing(VideoWriter(path, 30)) as writer:
         for number in range(frames):
             writer.write(np.full((HEIGHT, WIDTH, 3), number % 200, np.uint8))
 
