@@ -53,3 +53,7 @@ def _summary(command: str) -> str:
     """First sentence of a tool's docstring, read without running the tool."""
     text = (TOOLS / COMMANDS[command]).read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,7 +21,8 @@ def _size(text: str) -> tuple[int, int]:
 
 def make_parser() -> Parser:
     """Describe the command line."""
-    parser = Parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser(__doc__)
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     parser.add_argument("out", type=Path, help="folder to write train/ and test/ into")
     parser.add_argument("--train", type=int, default=4, help="training sequences")
     parser.add_argument("--test", type=int, default=2, help="test sequences")

@@ -7,9 +7,9 @@ set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
-files=1000 checkpoints=200 configs=200 frames=200000 trainings=20 pairs=4
+files=1000 cuts=200 checkpoints=200 configs=200 frames=200000 trainings=20 pairs=4 disks=10
 if [ "${1:-}" = --short ]; then
-  files=50 checkpoints=20 configs=10 frames=5000 trainings=2 pairs=1
+  files=50 cuts=20 checkpoints=20 configs=10 frames=5000 trainings=2 pairs=1 disks=1
   shift
 fi
 output=torture_output
@@ -33,10 +33,16 @@ experiment() { # name, file of the figures, options
   fi
 }
 experiment mutations mutations.json --count "$files"
+experiment cut_files cut_files.json --count "$cuts"
 experiment checkpoint_damage checkpoint_damage.json --count "$checkpoints"
 experiment random_configs random_configs.json --count "$configs"
 experiment long_stream long_stream.png --frames "$frames"
 experiment training_kills training_kills.json --count "$trainings" --pairs "$pairs"
+if [ "$(id -u)" = 0 ]; then # small file systems are mounted
+  experiment full_disks full_disks.json --count "$disks"
+else
+  echo "[torture] full_disks: left out, it takes root"
+fi
 echo "[torture] figures and logs: $output"
 if [ -n "$failed" ]; then
   echo "error: failed:$failed" >&2

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
-    add_trust_option,
     command,
     read_config,
     runner_parser,
@@ -21,8 +20,7 @@ if TYPE_CHECKING:  # so that --help need not wait for MMEngine
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = runner_parser(__doc__)
-    parser.add_argument("checkpoint", help="checkpoint file")
-    add_trust_option(parser)
+    parser.add_argument("checkpoint", help="checkpoint file, or its URL")
     parser.add_argument("--out", help="folder for the result files, one per sequence")
     parser.add_argument(
         "--show-dir", help="folder for the tracked videos and their frames"
@@ -32,22 +30,23 @@ def make_parser() -> Parser:
         action="store_true",
         help="write result files for a submission and do not score them",
     )
-    parser.add_argument(
-        "--amp",
-        action="store_true",
-        help="half precision: faster, nearly the same tracks",
-    )
     return parser
 
 
 def load_config(args: argparse.Namespace) -> "Config":
     """Join the config file and the command line."""
     cfg = read_config(args)
+    metrics = cfg.test_evaluator
+    if isinstance(metrics, list):
+        metrics = [metric for metric in metrics if "MOTMetric" in str(metric.type)]
+    else:
+        metrics = [metrics]
     if args.format_only:
-        cfg.test_evaluator.format_only = True
         args.out = args.out or str(Path(cfg.work_dir) / "results")
-    if args.out is not None:
-        cfg.test_evaluator.outfile_prefix = args.out
+        cfg.test_evaluator = metrics  # others write no results
+    for metric in metrics if args.out is not None else ():
+        metric.outfile_prefix = args.out
+        metric.format_only = args.format_only
     if args.show_dir is not None:
         hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]

@@ -8,19 +8,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
     add_trust_option,
     command,
-    find_config,
+    find_device,
+    open_config,
     running,
 )
 
 if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmdet.structures import TrackDataSample
 
+VIDEOS = (".mp4", ".mov", ".mkv", ".avi")
 # The exit status of a program that Ctrl-C ended.
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -31,8 +34,13 @@ def make_parser() -> Parser:
     parser.add_argument(
         "source", help="video file or stream, number of a camera, or folder of images"
     )
-    parser.add_config()
-    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_config("config file, or name of a packaged one", optional=True)
+    parser.add_argument(
+        "checkpoint",
+        nargs="?",
+        help="checkpoint file, or its URL; without config and checkpoint the package's "
+        "own weights are used, which were learnt from streets",
+    )
     add_trust_option(parser)
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
     parser.add_argument("--show", help="file for the video with the tracks, .mp4")
@@ -74,6 +82,15 @@ def main(args: argparse.Namespace) -> None:
     """Track."""
     if args.out is None and args.show is None:
         raise ValueError("nothing to do: name a file with --out or --show")
+    if args.show is not None and Path(args.show).suffix.lower() not in VIDEOS:
+        raise ValueError(
+            f"--show {args.show}: expected a name that ends in {' or '.join(VIDEOS)}"
+        )
+    if (args.config is None) != (args.checkpoint is None):
+        raise ValueError(
+            f"a checkpoint is missing for {args.config}: name both config and "
+            "checkpoint, or neither for the package's own weights"
+        )
     import torch
     from rich.progress import (
         MofNCompleteColumn,
@@ -83,13 +100,22 @@ def main(args: argparse.Namespace) -> None:
     )
 
     from fairmot_mm.apis import init_model, track_video
+    from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS
     from fairmot_mm.engine.runner import keep_freed_memory
 
     keep_freed_memory()
-    dtype = torch.bfloat16 if args.amp else torch.float32
+    if args.config is None:
+        args.config, args.checkpoint = str(PACKAGED_CONFIG), str(PACKAGED_WEIGHTS)
+        print(
+            f"weights of the package, {PACKAGED_WEIGHTS.name}: people in streets; "
+            "CC BY-NC-SA 3.0, not for commercial use"
+        )
     model = init_model(
-        *(find_config(args.config), args.checkpoint, args.device),
-        *(args.cfg_options, dtype, args.trust_checkpoint),
+        open_config(args),
+        args.checkpoint,
+        find_device(args.device),
+        dtype=torch.bfloat16 if args.amp else torch.float32,
+        trust_checkpoint=args.trust_checkpoint,
     )
     source = int(args.source) if args.source.isdecimal() else args.source
     columns = (

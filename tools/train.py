@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import (
     Parser,
-    add_trust_option,
     command,
     read_config,
     runner_parser,
@@ -26,8 +25,6 @@ def make_parser() -> Parser:
         const="auto",
         help="resume from this checkpoint, or from the newest in the work dir",
     )
-    add_trust_option(parser)
-    parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
 from fairmot_mm.checkpoints import load_for_tracking
+from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS
 from fairmot_mm.engine.mixed_precision import half_precision
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
@@ -17,7 +18,7 @@ from fairmot_mm.utils.devices import default_device
 
 
 def init_model(
-    config: str | Path | Config,
+    config: str | Path | Config | None = None,
     checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
@@ -27,8 +28,9 @@ def init_model(
     """Build a model for tracking, made fast by ``FairMOT.optimize_for_inference``.
 
     Args:
-        config: Config or its file.
-        checkpoint: File of its weights; random ones if None.
+        config: Config or its file. If None, that of the package's own weights, which
+            were learnt from streets (docs/model-card.md).
+        checkpoint: File of its weights; random ones if None and a config is given.
         device: Where it runs; :func:`default_device` if None.
         cfg_options: Settings that override the config's.
         dtype: Precision of the network's maps; ``torch.bfloat16`` is faster and gives
@@ -43,17 +45,19 @@ def init_model(
         FileNotFoundError: The config or the checkpoint is missing.
         ValueError: The checkpoint does not fit, is damaged or may run code.
     """
+    if config is None:
+        config, checkpoint = PACKAGED_CONFIG, checkpoint or PACKAGED_WEIGHTS
     if isinstance(config, Config):
-        config = copy.deepcopy(config)  # the caller's is not changed
+        cfg = copy.deepcopy(config)  # the caller's is not changed
     else:
-        config = Config.fromfile(config)
+        cfg = Config.fromfile(config)
     if cfg_options is not None:
-        config.merge_from_dict(cfg_options)
-    init_default_scope(config.get("default_scope", "fairmot_mm"))
-    model = MODELS.build(config.model)
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get("default_scope", "fairmot_mm"))
+    model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_for_tracking(model, checkpoint, trust_checkpoint)
-    model.cfg = config
+    model.cfg = cfg
     device = device or default_device()
     model = model.to(device).eval()
     if hasattr(model, "optimize_for_inference"):

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import cast
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
@@ -19,22 +20,24 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
     """Read a checkpoint file, by default without running code that it may carry.
 
     Args:
-        path: File of the runner, of the converters or of other code.
+        path: File of the runner, of the converters or of other code; if it is a URL,
+            the file is downloaded to PyTorch's cache.
         trusted: Whether the file may hold more than tensors, plain values and the log
             of MMEngine's runner: reading it can then run any code.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        OSError: If it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or holds more than it may.
     """
-    path = Path(path)
+    path = _download(str(path)) if is_url(path) else Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     if damage := find_damage(path):
         raise ValueError(f"{path}: no checkpoint, or a damaged one: {damage}")
     try:
         with torch.serialization.safe_globals(safe_types()):
-            return torch.load(path, map_location="cpu", weights_only=not trusted)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted)
     except Exception as error:
         # PyTorch's own message advises to load whatever it is.
         told = re.search(r"GLOBAL (\S+)|(getattr\S*)", str(error))
@@ -47,6 +50,27 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
             "If you trust whoever made it, pass --trust-checkpoint, or "
             "trust_checkpoint=True in Python"
         ) from error
+    if not isinstance(checkpoint, Mapping):
+        kind = type(checkpoint).__name__
+        raise ValueError(f"{path}: the checkpoint is a {kind}, not tensors by name")
+    return checkpoint
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether MMEngine would download this checkpoint."""
+    return str(path).startswith(("http://", "https://"))
+
+
+def _download(url: str) -> Path:
+    """Download a file to where MMEngine looks for it, if it is not there yet."""
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=False)
+        except OSError as error:
+            raise OSError(f"cannot download the checkpoint {url}: {error}") from error
+    return path
 
 
 def find_damage(path: Path) -> str | None:

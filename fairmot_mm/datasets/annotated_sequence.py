@@ -27,7 +27,7 @@ class BoxRow(NamedTuple):
 
     frame: float
     corners: Sequence[float]
-    category: int | str
+    category: float | str
     identity: float | str
     ignored: bool = False
     line: int = 0
@@ -174,16 +174,12 @@ class AnnotatedSequence:
         if self.file_of_image is None:
             rows = rows[np.argsort(boxes.lines[rows], kind="stable")]
         for row in rows.tolist():
-            file, line, text = (
-                self.annotation_file,
-                int(boxes.lines[row]),
-                describe(row),
-            )
+            file, line, text = self.annotation_file, boxes.lines[row], describe(row)
             if self.file_of_image is not None:
                 file = self.file_of_image(self.images[boxes.frames[row]])
             if boxes.places is not None and not line:
                 text = f"{boxes.places[row]}: {text}"
-            self.errors(AnnotationError(kind, file, line or None, text))
+            self.errors(AnnotationError(kind, file, int(line) or None, text))
 
     def _with_images(self) -> AnnotatedSequence:
         """Replace frame numbers by indices of images."""
@@ -294,9 +290,8 @@ class AnnotatedSequence:
             frame = f"frame {image + 1} of " if self.is_video else ""
             text = f"id {boxes.identities[row]} is twice in {frame}{self.images[image]}"
             line = boxes.lines[earlier[row]]
-            return f"{text}, expected once" + (
-                f" (first on line {line})" if line else ""
-            )
+            first = f" (first on line {line})" if line else ""
+            return f"{text}, expected once{first}"
 
         self._report("identity twice", again, describe)
         identities[again] = NO_IDENTITY

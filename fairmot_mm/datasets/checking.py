@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
-from fairmot_mm.formats.images import image_size
-from fairmot_mm.formats.mot import find_extra_images, line_of_key, read_sequence
-from fairmot_mm.formats.video_file import read_frame
+from fairmot_mm.formats.images import read_image
+from fairmot_mm.formats.mot import line_of_key, read_sequence
+from fairmot_mm.formats.video_file import VideoFile, read_frame
 from fairmot_mm.registry import DATASETS
 
 from .frame_dataset import FrameDataset
@@ -53,6 +52,7 @@ def check_source(dataset: FrameDataset, errors: ErrorSink) -> None:
     """Check images and boxes of a source that has been read."""
     _check_repeated_images(dataset, errors)
     _check_lengths(dataset.records, errors)
+    _check_frame_rates(dataset.records, errors)
     sizes = _check_images(dataset, errors)
     _check_outside(dataset, sizes, errors)
     _check_duplicates(dataset, errors)
@@ -95,7 +95,9 @@ def _check_lengths(records: FrameRecords, errors: ErrorSink) -> None:
         if info is None:
             continue
         sequence = read_sequence(info.parent)
-        extra = find_extra_images(sequence)
+        names = (info.parent / sequence.image_dir).glob(f"*{sequence.extension}")
+        known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
+        extra = sorted({path.name for path in names} - known)
         if extra:
             text = (
                 f"seqLength is {sequence.length}, but {sequence.image_dir} has "
@@ -103,6 +105,20 @@ def _check_lengths(records: FrameRecords, errors: ErrorSink) -> None:
             )
             line = line_of_key(info, "seqLength")
             errors(AnnotationError("size mismatch", info, line, text))
+
+
+def _check_frame_rates(records: FrameRecords, errors: ErrorSink) -> None:
+    """Videos whose frames do not follow each other at the same interval."""
+    rows = np.flatnonzero(records.frames != NO_FRAME).tolist()
+    for path in dict.fromkeys(records.paths[row] for row in rows):
+        gaps = VideoFile(path).frame_gaps
+        if len(gaps) and gaps.max() > 1.5 * gaps.min():
+            text = (
+                f"its frames are {gaps.min():.0f} to {gaps.max():.0f} ms apart; they "
+                "are counted in their order, which other programs may not do: before "
+                f"annotating, ffmpeg -i {path} -fps_mode cfr constant.mp4"
+            )
+            errors(AnnotationError("varying frame rate", path, None, text))
 
 
 def _sequence_info(annotation_file: str) -> Path | None:
@@ -118,12 +134,8 @@ def _check_images(dataset: FrameDataset, errors: ErrorSink) -> np.ndarray:
     for index in track(range(len(records)), title):
         path, frame = records.paths[index], int(records.frames[index])
         try:
-            if frame == NO_FRAME:
-                with Image.open(path) as image:
-                    image.load()
-                sizes[index] = image_size(path)
-            else:
-                sizes[index] = read_frame(path, frame).shape[1::-1]
+            image = read_image(path) if frame == NO_FRAME else read_frame(path, frame)
+            sizes[index] = image.shape[1::-1]
         except Exception as error:  # whatever a decoder may raise
             where = "" if frame == NO_FRAME else f"frame {frame + 1}: "
             text = f"{where}cannot be decoded: {error}"
@@ -163,7 +175,7 @@ def _check_outside(dataset: FrameDataset, sizes: np.ndarray, errors: ErrorSink) 
         unit = (width, height, width, height) if records.normalized else 1
         box = ", ".join(f"{value:g}" for value in records.boxes[row] * unit)
         text = f"box ({box}) is outside the image of {width} x {height} pixels"
-        _report_box(dataset, "box outside the image", row, images[row], text, errors)
+        _report_box(dataset, "box outside the image", row, text, errors)
 
 
 def _check_duplicates(dataset: FrameDataset, errors: ErrorSink) -> None:
@@ -179,7 +191,7 @@ def _check_duplicates(dataset: FrameDataset, errors: ErrorSink) -> None:
     ):
         line = records.lines[first]
         text = "the same box is there before" + (f", on line {line}" if line else "")
-        _report_box(dataset, "duplicate box", second, images[second], text, errors)
+        _report_box(dataset, "duplicate box", second, text, errors)
 
 
 def _check_gaps(dataset: FrameDataset, errors: ErrorSink) -> None:
@@ -204,20 +216,15 @@ def _check_gaps(dataset: FrameDataset, errors: ErrorSink) -> None:
         text = f"its identity was away for {missed}" + (
             f", last seen on line {line}" if line else ""
         )
-        _report_box(dataset, "gap", after, images[after], text, errors)
+        _report_box(dataset, "gap", after, text, errors)
 
 
 def _report_box(
-    dataset: FrameDataset,
-    kind: str,
-    row: int,
-    image: int,
-    text: str,
-    errors: ErrorSink,
+    dataset: FrameDataset, kind: str, row: int, text: str, errors: ErrorSink
 ) -> None:
     line = int(dataset.records.lines[row])
-    path = dataset.records.paths[int(image)]
-    file = dataset.annotation_file(int(image))
+    image = int(np.searchsorted(dataset.records.starts, row, "right")) - 1
+    path, file = dataset.records.paths[image], dataset.annotation_file(image)
     # Without lines the image tells where to look.
     text = text if line else f"{path}: {text}"
     errors(AnnotationError(kind, file, line or None, text))

@@ -46,11 +46,6 @@ class StringTable:
         """The strings of some rows (K,)."""
         return StringTable(self[row] for row in rows.tolist())
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory."""
-        return self.bytes.nbytes + self.ends.nbytes
-
 
 @dataclass(frozen=True, eq=False)
 class FrameRecords:
@@ -89,8 +84,9 @@ class FrameRecords:
     normalized: bool = False
 
     def __post_init__(self) -> None:
-        for array in self._arrays():
-            array.flags.writeable = False
+        for entry in fields(self):
+            if isinstance(array := getattr(self, entry.name), np.ndarray):
+                array.flags.writeable = False
 
     def __deepcopy__(self, memo: dict) -> FrameRecords:
         # Nothing in here changes, and MMEngine copies datasets freely.
@@ -103,14 +99,6 @@ class FrameRecords:
     def num_ids(self) -> int:
         """Number of identities."""
         return int(self.identities.max(initial=-1)) + 1
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory."""
-        tables = (self.paths, self.annotation_files, self.sequence_names)
-        return sum(table.nbytes for table in tables) + sum(
-            array.nbytes for array in self._arrays()
-        )
 
     @property
     def images(self) -> np.ndarray:
@@ -133,10 +121,6 @@ class FrameRecords:
             **{name: getattr(self, name)[boxes] for name in per_box},
             **{name: getattr(self, name)[rows] for name in per_image},
         )
-
-    def _arrays(self) -> list[np.ndarray]:
-        values = (getattr(self, entry.name) for entry in fields(self))
-        return [value for value in values if isinstance(value, np.ndarray)]
 
 
 def join_records(parts: Sequence[FrameRecords]) -> FrameRecords:

@@ -112,46 +112,34 @@ class JointDataset(ConcatDataset):
     def summary(self) -> str:
         """A table with a line per source and their total."""
         self.full_init()
+        counts = [
+            _counts(*pair) for pair in zip(self.sources, self.repeats, strict=True)
+        ]
         table = Table()
         table.add_column("source", overflow="fold")
-        for column in _COLUMNS:
+        for column in counts[0]:
             table.add_column(column, justify="right")
-        rows = [
-            _counts(source, times)
-            for source, times in zip(self.sources, self.repeats, strict=True)
-        ]
-        for number, (source, row) in enumerate(zip(self.sources, rows, strict=True), 1):
-            last = number == len(rows)
-            table.add_row(source.name, *map(_grouped, row), end_section=last)
-        table.add_row(
-            "total", *(_grouped(sum(column)) for column in zip(*rows, strict=True))
-        )
+        rows = [list(count.values()) for count in counts]
+        for source, row in zip(self.sources, rows, strict=True):
+            table.add_row(source.name, *map(_grouped, row))
+        table.add_section()
+        table.add_row("total", *map(_grouped, np.sum(rows, axis=0).tolist()))
         out = io.StringIO()
         Console(file=out, width=120).print(table)
         return out.getvalue()
 
 
-_COLUMNS = (
-    "images",
-    "boxes",
-    "without identity",
-    "to ignore",
-    "identities",
-    "images an epoch",
-)
-
-
-def _counts(source: FrameDataset, times: int) -> tuple[int, ...]:
+def _counts(source: FrameDataset, times: int) -> dict[str, int]:
     records = source.records
     without = (records.identities < 0) & ~records.ignored
-    return (
-        len(records),
-        len(records.boxes),
-        int(without.sum()),
-        int(records.ignored.sum()),
-        source.num_ids,
-        times * len(records),
-    )
+    return {
+        "images": len(records),
+        "boxes": len(records.boxes),
+        "without identity": int(without.sum()),
+        "to ignore": int(records.ignored.sum()),
+        "identities": source.num_ids,
+        "images an epoch": times * len(records),
+    }
 
 
 def _grouped(number: int) -> str:

@@ -1,5 +1,7 @@
 from .backends import BACKENDS, evaluate, evaluate_by_class
 from .cases import ClassNumbers, by_class, load_cases, mot_classes
+from .detection_metric import DetectionMetric
+from .embedding_metric import EmbeddingMetric
 from .figures import COMBINED, format_table
 from .mot_metric import MOTMetric
 
@@ -7,6 +9,8 @@ __all__ = [
     "BACKENDS",
     "COMBINED",
     "ClassNumbers",
+    "DetectionMetric",
+    "EmbeddingMetric",
     "MOTMetric",
     "by_class",
     "evaluate",

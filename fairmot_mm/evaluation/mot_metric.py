@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from mmdet.structures import DetDataSample
-from mmengine.dist import broadcast_object_list, gather_object, is_main_process
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from fairmot_mm.formats.boxes import xyxy_to_xywh
@@ -29,26 +26,20 @@ from fairmot_mm.structures.arrays import to_numpy
 from .backends import BACKENDS, evaluate, evaluate_by_class
 from .cases import Case, ClassNumbers, by_class, load_cases, mot_classes
 from .figures import COMBINED, format_table
+from .frame_metric import FrameMetric, join_frames
 from .interpolation import interpolate_gaps
 
 
-class _Video(NamedTuple):
-    """A sequence; without ``folder``, its ground truth is in the samples."""
-
-    folder: str
-    name: str
-    frames: tuple[int, int]  # first and last evaluated one, from 1
-
-
 class _Frame(NamedTuple):
-    """Rows of results, and of ground truth: frame, id, x, y, w, h, mark, class."""
+    """Rows of results and of ground truth, of a frame or of all frames of a video."""
 
     results: np.ndarray  # (N, 8) frame, id, x, y, w, h, score, class from 1
-    truth: np.ndarray | None  # (M, 8)
+    truth: np.ndarray | None  # (M, 8) frame, id, x, y, w, h, mark, class from 1
+    in_folder: bool  # whether the ground truth is in a MOTChallenge folder
 
 
 @METRICS.register_module()
-class MOTMetric(BaseMetric):
+class MOTMetric(FrameMetric):
     """Write tracks as MOTChallenge result files and score them.
 
     MOTChallenge sequences with ground truth are scored against their raw ``gt.txt``
@@ -83,8 +74,8 @@ class MOTMetric(BaseMetric):
             them as considered.
         max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
-        collect_device: Not used: frames are collected through the process group.
-        prefix: Prefix of the figures' names. Defaults to ``'mot'``.
+        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
+            collected through the process group.
 
     Raises:
         ValueError: A backend or a class is unknown, ``format_only`` has nowhere to
@@ -101,10 +92,9 @@ class MOTMetric(BaseMetric):
         label: int | None = None,
         classes: Sequence[str] | None = None,
         max_gap: int = 0,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
+        **kwargs: object,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(**kwargs)
         unknown = [backend for backend in backends if backend not in BACKENDS]
         if unknown:
             raise ValueError(
@@ -145,72 +135,43 @@ class MOTMetric(BaseMetric):
                 )
         self._dataset_meta = dataset_meta
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the tracks of a batch, including frames without any.
+    def read_frame(self, frame: DetDataSample) -> _Frame:
+        """The tracks of a frame, and its ground truth if that is in the sample."""
+        tracks = frame.pred_track_instances
+        if self.label is not None:
+            tracks = tracks[tracks.labels == self.label]
+        rows = result_rows(frame.frame_number, tracks)
+        in_folder = bool(frame.get("sequence_root"))
+        return _Frame(
+            np.column_stack((rows, to_numpy(tracks.labels) + 1)),
+            None if in_folder else _truth_rows(frame),
+            in_folder,
+        )
 
-        Args:
-            data_batch: Not used.
-            data_samples: ``TrackDataSample`` as dicts.
-        """
-        for data_sample in data_samples:
-            for frame in data_sample["video_data_samples"]:
-                tracks = frame.pred_track_instances
-                if self.label is not None:
-                    tracks = tracks[tracks.labels == self.label]
-                number = int(frame.frame_number)
-                rows = result_rows(number, tracks)
-                video = _Video(
-                    str(frame.get("sequence_root", "")),
-                    frame.get("sequence_name", ""),
-                    tuple(frame.frame_range),
-                )
-                kept = _Frame(
-                    np.column_stack((rows, to_numpy(tracks.labels) + 1)),
-                    None if video.folder else _truth_rows(number, frame),
-                )
-                self.results.append((video, number, kept))
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Write and score the frames of all processes.
-
-        Args:
-            size: Not used: it counts videos or frames, and processes have unequal
-                shares of frames.
-
-        Returns:
-            The figures, the same in every process.
-        """
-        # Through the process group: the toolbox's own way takes equal shares, and files
-        # in a folder that all machines would have to share.
-        gathered = gather_object(self.results)
-        self.results = []
-        figures: list = [None]
-        if is_main_process():
-            found = self.compute_metrics(list(chain.from_iterable(gathered)))
-            figures = [{f"{self.prefix}/{key}": x for key, x in found.items()}]
-        broadcast_object_list(figures)
-        return figures[0]
-
-    def compute_metrics(
-        self, results: list[tuple[_Video, int, _Frame]]
-    ) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Write and score the frames of all processes (in the main one only)."""
         logger = MMLogger.get_current_instance()
-        videos = _join_frames(results)
+        videos = {
+            video: _join([*frames.values()])
+            for video, frames in join_frames(results).items()
+        }
         if not videos:
             logger.warning("MOTMetric got no frames: nothing to write or score")
             return {}
-        sequences = [read_sequence(video.folder) for video in videos if video.folder]
+        sequences = [
+            read_sequence(x) for (x, _), rows in videos.items() if rows.in_folder
+        ]
         check_unique_names(sequences)
-        names = [sequence.name for sequence in sequences] or [v.name for v in videos]
+        names = [x.name for x in sequences] or [name for name, _ in videos]
         several = not sequences and len(self._labels) > 1
         with_classes = self.classes is not None or several
-        with self._output_folder() as folder:
+        with contextlib.ExitStack() as stack:
+            folder = self.outfile_prefix
+            if folder is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
             paths = [Path(folder) / f"{name}.txt" for name in names]
-            for path, frames in zip(paths, videos.values(), strict=True):
-                rows = frames.results
-                if self.max_gap:
-                    rows = _interpolate(rows, self.max_gap)
+            for path, found in zip(paths, videos.values(), strict=True):
+                rows = _interpolate(found.results, self.max_gap)
                 classes = rows[:, 7] if with_classes else None
                 write_results(path, rows[:, :7], classes)
             if self.outfile_prefix is not None:
@@ -218,13 +179,15 @@ class MOTMetric(BaseMetric):
             if self.format_only:
                 return {}
             if sequences:
-                ranges = [video.frames for video in videos]
+                ranges = [frame_range for _, frame_range in videos]
                 cases = _cases_of_folders(sequences, ranges, folder, with_classes)
             else:
                 cases = [
-                    _case_of_samples(path, video, frames, with_classes)
-                    for path, (video, frames) in zip(paths, videos.items(), strict=True)
-                    if frames.truth is not None
+                    _case_of_samples(path, frame_range, rows.truth, with_classes)
+                    for path, (_, frame_range), rows in zip(
+                        paths, videos, videos.values(), strict=True
+                    )
+                    if rows.truth is not None
                 ]
         scored = [case.name for case in cases]
         if others := [name for name in names if name not in scored]:
@@ -249,12 +212,6 @@ class MOTMetric(BaseMetric):
         """Names of the model's classes."""
         return (self.dataset_meta or {}).get("classes", ())
 
-    def _output_folder(self) -> contextlib.AbstractContextManager[str]:
-        """The folder for the result files, a temporary one if none is set."""
-        if self.outfile_prefix is not None:
-            return contextlib.nullcontext(self.outfile_prefix)
-        return tempfile.TemporaryDirectory()
-
     def _score(self, score: Callable, cases: Sequence | Mapping) -> dict[str, float]:
         """Combined figures, or those of each class, by all backends."""
         logger = MMLogger.get_current_instance()
@@ -276,7 +233,7 @@ class MOTMetric(BaseMetric):
         return found
 
 
-def _truth_rows(number: int, frame: DetDataSample) -> np.ndarray | None:
+def _truth_rows(frame: DetDataSample) -> np.ndarray | None:
     """What ``gt.txt`` would say of a frame, (M, 8) with the class from 1."""
     objects = frame.get("gt_instances", {})
     if "bboxes" not in objects:
@@ -287,7 +244,7 @@ def _truth_rows(number: int, frame: DetDataSample) -> np.ndarray | None:
     ids = np.append(to_numpy(objects.instances_ids), np.full(len(regions), -1))
     labels = np.append(to_numpy(objects.labels), np.full(len(regions), -1))
     corners = np.concatenate((boxes, regions)).astype(float)
-    frames = np.full(len(ids), number)
+    frames = np.full(len(ids), frame.frame_number)
     return np.column_stack((frames, ids, xyxy_to_xywh(corners), ids >= 0, labels + 1))
 
 
@@ -308,11 +265,10 @@ def _cases_of_folders(
 
 
 def _case_of_samples(
-    path: Path, video: _Video, frames: _Frame, with_classes: bool
+    path: Path, frame_range: tuple[int, int], truth: np.ndarray, with_classes: bool
 ) -> Case:
     """What is scored of a video whose ground truth is in the samples."""
-    truth, (first, last) = frames.truth, video.frames
-    assert truth is not None
+    first, last = frame_range
     results = read_results(path, last, with_classes)
     results[:, 0] -= first - 1
     annotations = MOTAnnotations(
@@ -324,12 +280,14 @@ def _case_of_samples(
         visibility=np.ones(len(truth)),
         lines=np.zeros(len(truth), int),
     )
-    case = Case(video.name, video.name, last - first + 1, annotations, results)
+    case = Case(path.stem, path.stem, last - first + 1, annotations, results)
     return case if with_classes else case.of_class(ClassNumbers(1, 1))
 
 
 def _interpolate(rows: np.ndarray, max_gap: int) -> np.ndarray:
     """Fill the gaps of tracks, of each class on its own."""
+    if not max_gap:
+        return rows
     filled = [
         interpolate_gaps(rows[rows[:, 7] == number], max_gap)
         for number in np.unique(rows[:, 7])
@@ -337,22 +295,11 @@ def _interpolate(rows: np.ndarray, max_gap: int) -> np.ndarray:
     return np.concatenate([rows[:0], *filled])
 
 
-def _join_frames(
-    frames: Iterable[tuple[_Video, int, _Frame]],
-) -> dict[_Video, _Frame]:
-    """Rows by video, in an order that does not depend on who tracked what.
-
-    A sampler may repeat frames to fill up a process' share: the first one counts.
-    """
-    videos: dict[_Video, dict[int, _Frame]] = {}
-    for video, number, rows in frames:
-        videos.setdefault(video, {}).setdefault(number, rows)
-    joined = {}
-    for video in sorted(videos):
-        of_video = [videos[video][number] for number in sorted(videos[video])]
-        truths = [frame.truth for frame in of_video if frame.truth is not None]
-        joined[video] = _Frame(
-            np.concatenate([frame.results for frame in of_video]),
-            np.concatenate(truths) if len(truths) == len(of_video) else None,
-        )
-    return joined
+def _join(frames: Sequence[_Frame]) -> _Frame:
+    """The rows of a video from those of its frames."""
+    truths = [frame.truth for frame in frames if frame.truth is not None]
+    return _Frame(
+        np.concatenate([frame.results for frame in frames]),
+        np.concatenate(truths) if len(truths) == len(frames) else None,
+        frames[0].in_folder,
+    )

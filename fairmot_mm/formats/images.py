@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .annotation_errors import AnnotationError, ErrorSink, raise_error
+from .writing import write_file
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _EXIF_ORIENTATION = 0x0112
@@ -17,12 +18,30 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read an image file, (H, W, 3) BGR uint8.
 
     Raises:
-        OSError: It is missing or broken.
+        OSError: It is missing, broken or cut off.
     """
-    image = cv2.imread(str(path))
+    try:
+        content = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise OSError(f"unreadable image {path}: {error.strerror}") from error
+    # Unlike imread, imdecode reads any path on Windows and refuses half an image.
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
-        raise OSError(f"unreadable image {path}: it is missing or broken")
+        raise OSError(f"unreadable image {path}: it is broken, cut off or no image")
     return image
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image in the format of its name, whole or not at all.
+
+    Args:
+        path: The file; its folder is created.
+        image: (H, W, 3) BGR uint8.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_file(Path(path), cv2.imencode(Path(path).suffix, image)[1].tobytes())
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -100,28 +119,53 @@ def report_missing_images(
     Returns:
         (N,) mask of the files that are there.
     """
-    names: dict[str, set[str]] = {}
+    folders: dict[str, dict[str, str]] = {}
     present, missing = [], []
     # Strings, as a million instances of Path would take seconds.
     for path in paths:
         folder, name = os.path.split(path)
-        if folder not in names:
-            place = Path(folder)
-            entries = place.iterdir() if place.is_dir() else ()
-            names[folder] = {entry.name for entry in entries}
-        present.append(name in names[folder])
+        if folder not in folders:
+            folders[folder] = _files_by_name(folder)
+        files = folders[folder]
+        found = files.get(name) or files.get(name.lower())
+        # The file system, too, may take upper and lower case for the same.
+        present.append(found == path or (found is not None and Path(path).exists()))
         if not present[-1]:
-            missing.append(path)
+            missing.append((path, found))
     text = (
         f"missing, and {len(missing) - 1} more of {len(present)} images of {source}: "
         "correct data_root (or seqLength, imDir and imExt in seqinfo.ini), or restore "
         "the images"
     )
-    for path in missing:
+    for path, found in missing:
+        if found is not None:
+            text = f"missing, but there is {found}: correct the case of the name"
         exception = FileNotFoundError(f"{path}: {text}")
         errors(AnnotationError("missing image", path, None, text, exception))
         text = "missing"
     return np.array(present, bool)
+
+
+def _files_by_name(folder: str) -> dict[str, str]:
+    """Paths of the files of a folder, by their names and these in lower case."""
+    place = _in_any_case(Path(folder))
+    if place is None:
+        return {}
+    names = [entry.name for entry in place.iterdir()]
+    written = folder if place == Path(folder) else place
+    files = {name: os.path.join(written, name) for name in names}  # noqa: PTH118
+    return {name.lower(): path for name, path in files.items()} | files
+
+
+def _in_any_case(folder: Path) -> Path | None:
+    """A folder, or one whose path differs in upper and lower case alone."""
+    if folder.is_dir() or folder == folder.parent:
+        return folder
+    parent = _in_any_case(folder.parent)
+    if parent is None:
+        return None
+    name = folder.name.lower()
+    return next((p for p in parent.iterdir() if p.name.lower() == name), None)
 
 
 def _is_number(stem: str) -> bool:

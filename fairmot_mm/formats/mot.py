@@ -118,11 +118,7 @@ class MOTAnnotations:
         return bool(np.all(self.classes == NO_CLASS))
 
     def select(self, rows: np.ndarray) -> MOTAnnotations:
-        """Keep some rows.
-
-        Args:
-            rows: (N,) mask, or (M,) indices.
-        """
+        """Keep some rows: (N,) mask, or (M,) indices."""
         return MOTAnnotations(
             **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
         )
@@ -138,9 +134,16 @@ def read_sequence(root: str | Path) -> MOTSequence:
     root = Path(root)
     path = root / "seqinfo.ini"
     info = _read_ini_section(path)
+    name = info.get("name") or folder_name(root)
+    if not is_file_name(name):
+        line = line_of_key(path, "name")
+        raise ValueError(
+            f"{path}{f':{line}' if line else ''}: name is {name!r}, expected a plain "
+            "file name, as the results are written to NAME.txt"
+        )
     sequence = MOTSequence(
         root=root,
-        name=_file_name(path, info, root),
+        name=name,
         length=_positive(path, info, "seqLength", int),
         frame_rate=_positive(path, info, "frameRate", float),
         width=_positive(path, info, "imWidth", int),
@@ -258,17 +261,19 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     has_classes = columns in (8, 9)
     integers = {0: "frame", 1: "id", 6: "mark"} | ({7: "class"} if has_classes else {})
     table = check_keys(table, integers, sequence.length)
+    values = table.values
     table = table.without(
         "bad identity",
-        (table.values[:, 6] != 0) & (table.values[:, 1] < 0),
-        lambda row: f"id {row[1]:.0f} of a considered box, expected 0 or more",
+        (values[:, 6] != 0) & (values[:, 1] < 0),
+        lambda i: f"id {values[i, 1]:.0f} of a considered box, expected 0 or more",
     )
+    sizes = table.values[:, 4:6]
     table = table.without(
         "degenerate box",
-        (table.values[:, 6] != 0) & np.any(table.values[:, 4:6] <= 0, axis=1),
-        lambda row: (
-            f"considered box of {row[4]:g} x {row[5]:g} pixels, expected width and "
-            "height above 0"
+        (table.values[:, 6] != 0) & (sizes <= 0).any(1),
+        lambda i: (
+            f"considered box of {sizes[i, 0]:g} x {sizes[i, 1]:g} pixels, expected "
+            "width and height above 0"
         ),
     )
     values = table.values
@@ -324,27 +329,6 @@ def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     return first, last
 
 
-def find_extra_images(sequence: MOTSequence) -> list[str]:
-    """Names of the images beyond the length of a sequence."""
-    folder = sequence.root / sequence.image_dir
-    known = {sequence.image_path(i + 1).name for i in range(sequence.length)}
-    names = {path.name for path in folder.glob(f"*{sequence.extension}")}
-    return sorted(names - known)
-
-
-def _file_name(path: Path, info: configparser.SectionProxy, root: Path) -> str:
-    """Name of the sequence, which becomes that of its result files."""
-    name = info.get("name") or folder_name(root)
-    if is_file_name(name):
-        return name
-    line = line_of_key(path, "name")
-    place = f"{path}:{line}" if line else str(path)
-    raise ValueError(
-        f"{place}: name is {name!r}, expected a plain file name, as the results are "
-        "written to NAME.txt"
-    )
-
-
 def line_of_key(path: Path, key: str) -> int | None:
     """Line of a key in an ini file, from 1; None if it is not there."""
     rows = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
@@ -357,8 +341,9 @@ def _is_sequence(folder: Path) -> bool:
 
 
 class _IniParser(configparser.ConfigParser):
-    # Python ignores what follows the bracket.
+    # Python ignores what follows the bracket, and takes "[name=A" for a key.
     SECTCRE = re.compile(r"\[(?P<header>[^]]+)\]\s*$")
+    OPTCRE = re.compile(r"(?P<option>[^[=:].*?)\s*(?P<vi>[=:])\s*(?P<value>.*)$")
 
 
 def _read_ini_section(path: Path) -> configparser.SectionProxy:

@@ -89,11 +89,11 @@ def read_results(
     table = check_keys(table, integers, length)
     values = table.values
     if with_classes:
-        values = table.without(
+        table.without(
             "unknown class",
             values[:, 7] < 1,
-            lambda row: f"class {row[7]:.0f}, expected 1 or more",
-        ).values
+            lambda i: f"class {values[i, 7]:.0f}, expected 1 or more",
+        )
         return values[:, :8]
     if values.shape[1] == 6:
         values = np.column_stack((values, np.ones(len(values))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,23 +36,10 @@ class NumberTable:
     errors: ErrorSink = raise_error
 
     def without(
-        self, kind: str, bad: np.ndarray, describe: Callable[[np.ndarray], str]
+        self, kind: str, bad: np.ndarray, describe: Callable[[int], str]
     ) -> NumberTable:
-        """Report bad rows and leave them out.
-
-        Args:
-            kind: Kind of the error.
-            bad: (N,) mask.
-            describe: What is wrong with a row (C,).
-        """
-        right = report_rows(
-            self.errors,
-            kind,
-            self.path,
-            self.lines,
-            bad,
-            lambda i: describe(self.values[i]),
-        )
+        """Report bad rows (N,), described by their indices, and leave them out."""
+        right = report_rows(self.errors, kind, self.path, self.lines, bad, describe)
         return self.select(right) if bad.any() else self
 
     def select(self, rows: np.ndarray) -> NumberTable:
@@ -79,21 +67,13 @@ def parse_lines(
 ) -> tuple[list[Row], np.ndarray]:
     """Parse line by line; where ``parse`` raises ValueError, the line is reported.
 
-    Args:
-        path: The file.
-        lines: Its lines.
-        parse: Reads a line.
-        errors: Takes the malformed lines.
-
     Returns:
         What the others hold, and their numbers (N,).
     """
     parsed, numbers = [], []
     for number, text in lines:
         try:
-            if (
-                "\ufffd" in text
-            ):  # what decoding puts in place of bytes that are no text
+            if "\ufffd" in text:  # what decoding puts for bytes that are no text
                 raise ValueError("not UTF-8 text, expected text")
             parsed.append(parse(text))
             numbers.append(number)
@@ -167,7 +147,7 @@ def read_table(
     return NumberTable(path, values, lines, errors).without(
         "malformed line",
         ~np.all(np.isfinite(values), axis=1),
-        lambda row: "holds NaN or infinity, expected finite numbers",
+        lambda i: "holds NaN or infinity, expected finite numbers",
     )
 
 
@@ -190,44 +170,29 @@ def check_keys(
         table = table.without(
             "malformed line",
             (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            _not_whole(column, name),
+            partial(_not_whole, name, cells),
         )
     frames = table.values[:, 0]
+    most = f"at most {length}, the length of the sequence (seqLength in seqinfo.ini)"
+    least = "1 or more: frames count from 1"
     table = table.without(
         "frame outside the sequence",
-        frames < 1,
-        lambda row: f"frame {row[0]:.0f}, expected 1 or more: frames count from 1",
+        (frames < 1) | (frames > (np.inf if length is None else length)),
+        lambda i: f"frame {frames[i]:.0f}, expected {least if frames[i] < 1 else most}",
     )
-    if length is not None:
-        table = table.without(
-            "frame outside the sequence",
-            table.values[:, 0] > length,
-            lambda row: (
-                f"frame {row[0]:.0f}, expected at most {length}, the length of the "
-                "sequence (seqLength in seqinfo.ini)"
-            ),
-        )
     # lexsort is stable, so of two equal keys the later line comes second.
     table = table.select(np.lexsort((table.values[:, 1], table.values[:, 0])))
     values, lines = table.values, table.lines
     repeated = np.zeros(len(values), dtype=bool)
     repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
-    unique = report_rows(
-        table.errors,
+    return table.without(
         "identity twice",
-        table.path,
-        lines,
         repeated,
         lambda i: (
             f"id {values[i, 1]:.0f} is twice in frame {values[i, 0]:.0f}, "
             f"expected once (first on line {lines[i - 1]})"
         ),
     )
-    return table.select(unique)
-
-
-def _not_whole(column: int, name: str) -> Callable[[np.ndarray], str]:
-    return lambda row: f"{name} {row[column]:g}, expected a whole number"
 
 
 def _parse_row(row: str, min_columns: int) -> list[float]:
@@ -238,3 +203,7 @@ def _parse_row(row: str, min_columns: int) -> list[float]:
             "commas"
         )
     return parse_numbers(cells)
+
+
+def _not_whole(name: str, cells: np.ndarray, row: int) -> str:
+    return f"{name} {cells[row]:g}, expected a whole number"

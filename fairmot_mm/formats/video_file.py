@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 # Decoding on is faster than seeking for fewer frames than this.
 _SHORT_WAY = 32
-# The next frame where it is not known: no way is short from there.
-_NOWHERE = -1 - _SHORT_WAY
+_SEEK_BACK = (0, 32, 512)  # frames to start earlier where a seek lands too late
+_OPEN_FILES = 32  # of a process, each with some 30 MB of frames at 1920 x 1080
 
 
 class VideoFile:
-    """Frames of a video by their number.
+    """Frames of a video by their number, also where the frame rate varies.
+
+    Decoders seek by time, so each seek is checked by the timestamp it lands on.
 
     Args:
         path (str): The video.
 
     Raises:
-        OSError: If it cannot be opened.
+        OSError: If it cannot be opened, or has no frame.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._capture = self._open()
-        self._next = 0
+        self._restart()
+        status = Path(path).stat()
+        self._times = _frame_times(path, status.st_mtime_ns, status.st_size)
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._times)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         return int(width), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+    @property
+    def frame_gaps(self) -> np.ndarray:
+        """(n - 1,) milliseconds from each frame to the next."""
+        return np.diff(self._times)
 
     @property
     def frame_rate(self) -> float:
@@ -49,51 +59,43 @@ class VideoFile:
         Raises:
             OSError: If it cannot be decoded, or the video takes no seek.
         """
-        if not self._next <= index < self._next + _SHORT_WAY:
-            self._next = _NOWHERE
-            if not self._capture.set(cv2.CAP_PROP_POS_FRAMES, index):
-                raise OSError(
-                    f"{self.path}: cannot seek to frame {index}; convert it to mp4, "
-                    "or to a folder of images"
-                )
-            self._next = index
-        while self._next < index and self._capture.grab():
-            self._next += 1
-        found, image = self._capture.read()
-        if not found or self._next != index:
-            self._next = _NOWHERE
-            raise OSError(f"frame {index} of {len(self)} cannot be decoded")
-        self._next += 1
+        if not self._position <= index <= self._position + _SHORT_WAY:
+            self._seek(index)
+        while self._position < index and self._capture.grab():
+            self._position += 1
+        found, image = self._capture.retrieve()
+        if not found or self._position != index:
+            self._restart()
+            raise OSError(
+                f"{self.path}: frame {index} of {len(self)} cannot be decoded"
+            )
         return image
 
-    def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(self.path)
-        if not capture.isOpened():
-            raise OSError(f"unreadable video {self.path}: missing, or no video")
-        return capture
+    def _restart(self) -> None:
+        self._capture = _open(self.path)
+        self._position = -1  # number of the frame that was grabbed last
 
-    @functools.cached_property
-    def _length(self) -> int:
-        """Number of frames: as the file says, if its last frame is the last one.
-
-        Many a file says nothing, or what follows from its duration, or was cut off.
-        """
-        # Not the capture that reads: counting would move it.
-        capture = self._open()
-        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if (
-            claimed >= 1
-            and capture.set(cv2.CAP_PROP_POS_FRAMES, claimed - 1)
-            and capture.grab()
-            and not capture.grab()
-        ):
-            return int(claimed)
-        capture, count = self._open(), 0
-        while capture.grab():
-            count += 1
-        if not count:
-            raise OSError(f"unreadable video {self.path}: not a single frame")
-        return count
+    def _seek(self, index: int) -> None:
+        """Go to a frame from which decoding on leads to ``index``."""
+        known = False
+        for start in (index - back for back in _SEEK_BACK):
+            if not 0 < start < len(self):
+                known = True
+                break
+            self._capture.set(cv2.CAP_PROP_POS_MSEC, self._times[start])
+            if self._capture.grab():
+                time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+                (found,) = np.nonzero(np.isclose(self._times, time, 0, 1e-3))
+                known |= len(found) == 1
+                if len(found) == 1 and found[0] <= index:
+                    self._position = int(found[0])
+                    return
+        self._restart()
+        if not known:
+            raise OSError(
+                f"{self.path}: cannot seek to frame {index}; convert it: "
+                f"ffmpeg -i {self.path} -fps_mode cfr converted.mp4"
+            )
 
 
 def read_frame(path: str, index: int) -> np.ndarray:
@@ -105,7 +107,46 @@ def read_frame(path: str, index: int) -> np.ndarray:
     return _opened(path, os.getpid()).read(index)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(_OPEN_FILES)
 def _opened(path: str, process: int) -> VideoFile:
     # A decoder must not be shared with a forked process.
     return VideoFile(path)
+
+
+def _open(path: str) -> cv2.VideoCapture:
+    # Loaders have many videos open at once; each thread of a decoder holds frames.
+    threads = (cv2.CAP_PROP_N_THREADS, 1)
+    capture = cv2.VideoCapture(path, cv2.CAP_ANY, threads)
+    if not capture.isOpened():
+        raise OSError(f"unreadable video {path}: missing, or no video")
+    return capture
+
+
+@functools.lru_cache(1024)
+def _frame_times(path: str, modified: int, size: int) -> np.ndarray:
+    """Timestamps (n,) of the frames in milliseconds.
+
+    The packets tell them without decoding, in the order of decoding, unless some are
+    broken, not shown or without timestamp.
+    """
+    capture = _open(path)
+    if capture.set(cv2.CAP_PROP_FORMAT, -1):
+        times = sorted(_grab_times(capture))
+        capture = _open(path)
+        first = _grab_times(capture, 1)
+        if first and first == times[:1] and len(set(times)) == len(times):
+            capture.set(cv2.CAP_PROP_POS_MSEC, times[-1])
+            if _grab_times(capture) == times[-1:]:
+                return np.array(times)
+        capture = _open(path)
+    times = _grab_times(capture)
+    if not times:
+        raise OSError(f"unreadable video {path}: not a single frame")
+    return np.array(times)
+
+
+def _grab_times(capture: cv2.VideoCapture, most: float = math.inf) -> list[float]:
+    times: list[float] = []
+    while len(times) < most and capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    return times

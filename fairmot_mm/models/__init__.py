@@ -1,10 +1,14 @@
-from .backbones import DLANet
-from .dense_heads import FairMOTHead
+from .backbones.dla import DLANet
+from .dense_heads.fairmot_head import FairMOTHead
 from .layers import DCNv2
-from .losses import FixedWeighting, UncertaintyWeighting
-from .mot import FairMOT
-from .necks import ConcatNeck, CSPNeck, DeconvFPNNeck, DeconvNeck, DLANeck
-from .reid import EmbeddingHead
+from .losses.task_weighting import FixedWeighting, UncertaintyWeighting
+from .mot.fairmot import FairMOT
+from .necks.concat_neck import ConcatNeck
+from .necks.csp_neck import CSPNeck
+from .necks.deconv_fpn_neck import DeconvFPNNeck
+from .necks.deconv_neck import DeconvNeck
+from .necks.dla_neck import DLANeck
+from .reid.embedding_head import EmbeddingHead
 from .trackers import JDETracker, SparseFlowMotion
 
 __all__ = [

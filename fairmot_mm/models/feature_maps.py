@@ -5,12 +5,51 @@ from collections.abc import Sequence
 from torch import Tensor
 
 
-def check_num_maps(maps: Sequence[Tensor], expected: int) -> None:
-    """Check that a neck gets as many maps as it was built for."""
-    if len(maps) != expected:
+def only_map(maps: Sequence[Tensor], in_channels: int, head: str) -> Tensor:
+    """The one map that a head takes; names its config key where the map does not fit.
+
+    Args:
+        maps: The neck's output.
+        in_channels: Channels the head was built for.
+        head: ``bbox_head`` or ``reid_head``.
+    """
+    channels = [m.shape[1] for m in maps]
+    if channels != [in_channels]:
         raise ValueError(
-            f"{len(maps)} maps came in, the neck was built for {expected}: compare "
-            "the backbone's out_indices with the neck's in_channels"
+            f"model.{head}.in_channels={in_channels}, but model.neck gives "
+            f"{len(maps)} maps of {channels} channels: the head takes one map, with "
+            "as many channels as its in_channels"
+        )
+    return maps[0]
+
+
+def check_channels(maps: Sequence[Tensor], in_channels: int | Sequence[int]) -> None:
+    """Check that a neck gets maps of the channels it was built for.
+
+    Args:
+        maps: The backbone's output, finest first.
+        in_channels: The neck's, of the coarsest maps; of the last one alone if a
+            number.
+    """
+    given = [m.shape[1] for m in maps]
+    if isinstance(in_channels, int):
+        expected = [in_channels]
+    else:
+        expected = [*in_channels][-len(given) :]
+    if expected and given[-len(expected) :] != expected:
+        raise ValueError(
+            f"model.neck.in_channels={in_channels}, but model.backbone gives maps of "
+            f"{given} channels: compare with its out_indices"
+        )
+
+
+def check_num_maps(maps: Sequence[Tensor], *expected: int) -> None:
+    """Check that a neck gets as many maps as it was built for."""
+    if len(maps) not in expected:
+        raise ValueError(
+            f"{len(maps)} maps came in, the neck was built for "
+            f"{' or '.join(map(str, expected))}: compare the backbone's out_indices "
+            "with the neck's in_channels"
         )
 
 

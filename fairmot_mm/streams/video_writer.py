@@ -11,7 +11,7 @@ from fairmot_mm.structures.frame_rate import checked_frame_rate
 
 
 class VideoWriter:
-    """Writes frames to an MP4 file; a context manager.
+    """Writes frames to an MP4 file.
 
     The first frame sets the size. The codec takes even sizes only: of an odd side, the
     last row or column is repeated.
@@ -35,12 +35,6 @@ class VideoWriter:
         self.num_frames = 0
         self._shape: tuple[int, ...] | None = None
         self._writer: cv2.VideoWriter | None = None
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def write(self, frame: np.ndarray) -> None:
         """Append a frame (H, W, 3), BGR uint8.

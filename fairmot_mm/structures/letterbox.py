@@ -1,5 +1,7 @@
 """Letterboxing and its inverse; what was done travels in the image's metas."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from torch import Tensor
@@ -71,24 +73,37 @@ def input_to_image(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tens
         KeyError: If ``ori_shape`` is missing.
         ValueError: If a letterbox's ``pad_param`` was lost on the way.
     """
+    factors, middle, middle_in = _placed(meta, input_hw)
+    inverse = boxes.new_tensor([1 / factor for factor in factors])
+    # From the middle of the image: the reference implementation's order of roundings.
+    return (boxes - boxes.new_tensor(middle_in)) * inverse + boxes.new_tensor(middle)
+
+
+def image_to_input(boxes: Tensor, meta: dict, input_hw: Sequence[int]) -> Tensor:
+    """Map boxes (K, 4) xyxy from the original image to the network input.
+
+    The inverse of :func:`input_to_image`, with the same arguments and errors.
+    """
+    factors, middle, middle_in = map(boxes.new_tensor, _placed(meta, input_hw))
+    return (boxes - middle) * factors + middle_in
+
+
+def _placed(meta: dict, input_hw: Sequence[int]) -> tuple[list, list, list]:
+    """Scale factors, middle of the image, and where it is in the input: xyxy each."""
     if "ori_shape" not in meta:
         raise KeyError("the image's metas need 'ori_shape', its (height, width)")
     height, width = meta["ori_shape"][:2]
     if (scale_factor := meta.get("scale_factor")) is None:
-        factor, (top, _, left, _) = fit((height, width), input_hw)
+        factor, (top, _, left, _) = fit((height, width), (input_hw[0], input_hw[1]))
         scale_factor = (factor, factor)
     elif "pad_param" in meta:
         top, _, left, _ = meta["pad_param"]
     else:
         top = left = 0.0
         _check_whole_pixels(width * scale_factor[0], height * scale_factor[1])
-    # From the middle of the image: the reference implementation's order of roundings.
     middle = (width / 2, height / 2)
     middle_in = (left + middle[0] * scale_factor[0], top + middle[1] * scale_factor[1])
-    inverse = boxes.new_tensor([1 / factor for factor in scale_factor[:2]] * 2)
-    return (boxes - boxes.new_tensor(middle_in * 2)) * inverse + boxes.new_tensor(
-        middle * 2
-    )
+    return list(scale_factor[:2]) * 2, list(middle * 2), list(middle_in * 2)
 
 
 def _check_whole_pixels(width: float, height: float) -> None:

@@ -6,18 +6,16 @@ the view and leave at the other, grow and shrink with their depth, and cover eac
 other. World coordinates are metres (lateral from the optical axis, depth from the
 camera), image coordinates pixels from the upper left corner of the image.
 
-``figure`` draws a ``person`` on a ``canvas``; ``crowd`` and
-``street_furniture`` place people and objects in the view of the ``camera``; ``scene``
-draws them in front of the ``street``, and ``writer`` saves the frames.
+``figure`` draws a person on a ``canvas``; ``crowd`` and ``street_furniture`` place
+people and objects in the view of the ``camera``; ``scene`` draws them in front of the
+``street``, and ``writer`` saves the frames.
 """
 
-from .sprite import PEDESTRIAN, STATIC_PERSON
-from .writer import MIN_SIDE, MIN_VISIBILITY, make_dataset, make_sequence
+from .sprite import STATIC_PERSON
+from .writer import MIN_VISIBILITY, make_dataset, make_sequence
 
 __all__ = [
-    "MIN_SIDE",
     "MIN_VISIBILITY",
-    "PEDESTRIAN",
     "STATIC_PERSON",
     "make_dataset",
     "make_sequence",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Sequence
 
@@ -7,8 +8,9 @@ import cv2
 import numpy as np
 
 from .camera import Point
-from .colour import Colour
 from .sprite import Sprite
+
+Colour = tuple[int, int, int]  # BGR
 
 _SUPERSAMPLE = 4
 _FRACTION_BITS = 4  # of the fixed-point coordinates that OpenCV draws at
@@ -110,3 +112,15 @@ def trapezoid(upper: Point, lower: Point) -> list[Point]:
         (half_lower, bottom),
         (-half_lower, bottom),
     ]
+
+
+def hsv(hue: float, saturation: float, value: float) -> Colour:
+    """BGR colour of a hue (in turns), saturation and value (0 to 1)."""
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """A darker (factor below 1) or lighter colour."""
+    blue, green, red = (min(255, round(channel * factor)) for channel in colour)
+    return blue, green, red

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .camera import FAR, NEAR, Camera
-from .figure import draw_figure
-from .person import Person
+from .figure import Person, draw_figure
 from .sprite import Item
 
 _GOLDEN_RATIO = 0.618033988749895  # its multiples keep apart, modulo 1

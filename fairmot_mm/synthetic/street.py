@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .camera import FAR, Camera
-from .colour import Colour, hsv, shade
+from .canvas import Colour, hsv, shade
 
 
 def paint_street(camera: Camera, rng: np.random.Generator) -> np.ndarray:

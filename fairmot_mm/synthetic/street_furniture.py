@@ -5,10 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from .camera import FAR, Camera, Point
-from .canvas import Canvas, trapezoid
-from .colour import hsv, shade
-from .figure import draw_figure
-from .person import Person
+from .canvas import Canvas, hsv, shade, trapezoid
+from .figure import Person, draw_figure
 from .sprite import STATIC_PERSON, Item, Sprite
 
 

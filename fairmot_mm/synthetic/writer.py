@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from fairmot_mm.formats.images import write_image
 from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 
 from .scene import Scene
@@ -147,8 +147,7 @@ def make_sequence(
     for number in range(1, num_frames + 1):
         image, shown = scene.render()
         path = folder / "img1" / f"{number:06d}.jpg"
-        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
-            raise OSError(f"cannot write {path}")
+        write_image(path, image)
         rows += [
             (item.identity, number, _ground_truth_line(number, item, visibility))
             for item, visibility in shown

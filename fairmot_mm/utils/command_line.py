@@ -3,20 +3,22 @@
 import argparse
 import difflib
 import functools
+import inspect
 import json
 import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from .paths import CONFIGS, PACKAGE
 
 if TYPE_CHECKING:  # so that --help need not wait for MMEngine
+    import torch
     from mmengine.config import Config
 
 
@@ -50,11 +52,8 @@ class Parser(argparse.ArgumentParser):
 
     program: str | None = None  # how the tool was called, if not as a script
 
-    def __init__(
-        self,
-        description: str | None,
-        formatter: type[argparse.HelpFormatter] = argparse.RawDescriptionHelpFormatter,
-    ) -> None:
+    def __init__(self, description: str | None) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(
             self.program, description=description, formatter_class=formatter
         )
@@ -62,9 +61,13 @@ class Parser(argparse.ArgumentParser):
             "--debug", action="store_true", help="show the traceback of an error"
         )
 
-    def add_config(self, help: str = "config file, or name of a packaged one") -> None:
+    def add_config(
+        self,
+        help: str = "config file, or name of a packaged one",
+        optional: bool = False,
+    ) -> None:
         """Add the positional ``config`` and ``--cfg-options``."""
-        self.add_argument("config", help=help)
+        self.add_argument("config", nargs="?" if optional else None, help=help)
         self.add_argument(
             "--cfg-options",
             nargs="+",
@@ -97,6 +100,8 @@ def runner_parser(description: str | None) -> Parser:
         default=0,
         help="number of this process on its machine, given by old launchers",
     )
+    add_trust_option(parser)
+    parser.add_argument("--amp", action="store_true", help="half precision: faster")
     return parser
 
 
@@ -107,6 +112,25 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read the checkpoint even if that may run code hidden in it",
     )
+
+
+def find_device(name: str | None) -> "torch.device":
+    """The device of ``--device``, or this machine's best.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    import torch
+
+    from .devices import default_device
+
+    try:
+        return torch.zeros(1, device=name or default_device()).device
+    except Exception as error:  # PyTorch raises several, of many lines
+        raise ValueError(
+            f"--device {name}: no such device here; leave it out, or give cpu or "
+            "cuda:N (nvidia-smi lists them)"
+        ) from error
 
 
 def find_config(name: str) -> str:
@@ -143,9 +167,25 @@ def open_config(args: argparse.Namespace) -> "Config":
         cfg = Config.fromfile(path)
     except SyntaxError as error:
         raise ValueError(f"{path}:{error.lineno}: {error.msg}") from error
+    except Exception as error:  # whatever the code of a config may raise
+        raise ValueError(f"{path}: {one_line(error)}") from error
     if args.cfg_options is not None:
+        _check_keys(args.cfg_options, cfg)
         cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def _check_keys(settings: Iterable[str], cfg: "Config") -> None:
+    """Refuse a misspelt key, which would have no effect; others may be new."""
+    from mmengine.runner import Runner
+
+    known = {*cfg, *inspect.signature(Runner).parameters}
+    for name in {setting.split(".")[0] for setting in settings} - known:
+        if similar := difflib.get_close_matches(name, known, 1, cutoff=0.8):
+            raise ValueError(
+                f"--cfg-options: no key {name} in {cfg.filename}; "
+                f"did you mean {similar[0]}?"
+            )
 
 
 def read_config(args: argparse.Namespace) -> "Config":
@@ -160,16 +200,9 @@ def read_config(args: argparse.Namespace) -> "Config":
     return cfg
 
 
-class Main(Protocol):
-    """A tool, to be called with its arguments or with those of the process."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> int:
-        """Return the exit status."""
-
-
 def command(
     make_parser: Callable[[], Parser],
-) -> Callable[[Callable[[argparse.Namespace], int | None]], Main]:
+) -> Callable[[Callable[[argparse.Namespace], int | None]], Callable[..., int]]:
     """Make a tool's ``main(args)`` a ``main(argv=None)`` that returns an exit status.
 
     A tool's input (options, configs, files, checkpoints) is the user's: whatever
@@ -178,7 +211,9 @@ def command(
     Ctrl-C ends with status 130, as in a shell.
     """
 
-    def decorate(main: Callable[[argparse.Namespace], int | None]) -> Main:
+    def decorate(
+        main: Callable[[argparse.Namespace], int | None],
+    ) -> Callable[..., int]:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None) -> int:
             args = make_parser().parse_args(argv)
@@ -256,6 +291,8 @@ def one_line(error: Exception) -> str:
         text = str(error.args[0])  # without the quotes
     if "Original Traceback" in text:  # of a data loader's worker
         text = text.strip().splitlines()[-1].removeprefix(f"{name}: ")
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror}"  # without the number
     text = " ".join(text.split())
     if isinstance(error, OSError | ValueError) and text:
         return text

@@ -1,17 +1,18 @@
-"""What has to be arranged before parts of MMDetection are imported.
+"""What has to be arranged before MMDetection and what it needs are imported.
 
-Done when Python is about to import such a part, whoever asks for it, so that importing
-``fairmot_mm`` alone imports none of the toolboxes.
+Done when Python is about to import a module of theirs, whoever asks for it, so that
+importing ``fairmot_mm`` alone imports none of the toolboxes.
 """
 
 import io
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
+from unittest.mock import patch
 
 from .mmcv_ops import importable_operators
 
@@ -37,20 +38,33 @@ def _without_onedl() -> Iterator[None]:
                 print(line)
 
 
-_ARRANGEMENTS = {
-    "mmdet.models": importable_operators,
-    "mmdet.datasets": _without_onedl,
-}
+@contextmanager
+def _without_cache_if_unwritable() -> Iterator[None]:
+    """Let Numba compile anew in each process where it finds no place for its cache."""
+    from numba.core.dispatcher import Dispatcher
+
+    enable = Dispatcher.enable_caching
+
+    def enable_if_writable(dispatcher: Dispatcher) -> None:
+        with suppress(RuntimeError):
+            enable(dispatcher)
+
+    with patch.object(Dispatcher, "enable_caching", enable_if_writable):
+        yield
+
+
+# MMDetection imports MMCV's operators in many of its modules.
+_PACKAGES = {"mmdet": importable_operators, "imgaug": _without_cache_if_unwritable}
 
 
 class _ArrangedLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
-        with _ARRANGEMENTS[module.__name__]():
+        with _PACKAGES[module.__name__.partition(".")[0]](), _without_onedl():
             super().exec_module(module)
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules in ``_ARRANGEMENTS`` where Python does."""
+    """Finds the modules of ``_PACKAGES`` where Python does."""
 
     def find_spec(
         self,
@@ -58,11 +72,11 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        if fullname not in _ARRANGEMENTS:
+        if fullname.partition(".")[0] not in _PACKAGES:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.origin is not None:
-            spec.loader = _ArrangedLoader(fullname, spec.origin)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _ArrangedLoader(fullname, spec.loader.path)
         return spec
 
 

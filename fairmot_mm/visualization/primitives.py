@@ -2,6 +2,7 @@
 
 import colorsys
 
+import cv2
 import numpy as np
 
 Colour = tuple[int, int, int]  # BGR
@@ -11,6 +12,7 @@ BLACK, GREY, WHITE, RED = (0, 0, 0), (128, 128, 128), (255, 255, 255), (0, 0, 25
 # OpenCV takes coordinates as 32-bit integers, some of them shifted by 16 bits.
 _FARTHEST = 1_000_000
 
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = 0.618033988749895
 
 
@@ -26,3 +28,22 @@ def identity_colour(identity: int) -> Colour:
 def whole_pixels(boxes: np.ndarray) -> np.ndarray:
     """Finite coordinates as integers that OpenCV takes, far outside ones clipped."""
     return np.rint(boxes).clip(-_FARTHEST, _FARTHEST).astype(int)
+
+
+def put_text(
+    image: np.ndarray, text: str, anchor: tuple[int, int], background: Colour
+) -> None:
+    """Write on a filled strip above the anchor, or as near as the image allows."""
+    height, width = image.shape[:2]
+    scale = max(0.35, min(height, width) / 1000)
+    thickness = max(1, round(1.5 * scale))
+    (text_width, text_height), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+    strip_width, strip_height = text_width + 4, text_height + descent + 2
+    left = max(0, min(int(anchor[0]), width - strip_width))
+    top = max(0, min(int(anchor[1]) - strip_height, height - strip_height))
+    corner = left + strip_width, top + strip_height
+    cv2.rectangle(image, (left, top), corner, background, cv2.FILLED)
+    luminance = np.dot(background, (0.114, 0.587, 0.299))
+    ink = BLACK if luminance > 127 else WHITE
+    origin = left + 2, top + text_height + 1
+    cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -11,9 +11,7 @@ import numpy as np
 
 from fairmot_mm.structures.arrays import ArrayLike, to_numpy
 
-from .primitives import BLACK, WHITE, Colour, identity_colour, whole_pixels
-
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+from .primitives import BLACK, identity_colour, put_text, whole_pixels
 
 
 class TrackDrawer:
@@ -22,23 +20,15 @@ class TrackDrawer:
     Args:
         trail_length: Number of frames, the current one included, whose bottom-centre
             points make a track's trail. 0 draws none.
-        line_width: Of the boxes, in pixels; chosen from the frame's size if None.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: ``trail_length`` is negative.
     """
 
-    def __init__(self, trail_length: int = 30, line_width: int | None = None) -> None:
+    def __init__(self, trail_length: int = 30) -> None:
         if trail_length < 0:
             raise ValueError(f"trail_length must not be negative, got {trail_length}")
-        if line_width is not None and line_width < 1:
-            raise ValueError(f"line_width must be at least 1, got {line_width}")
         self.trail_length = trail_length
-        self.line_width = line_width
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget trails and frame number: the next frame starts another video."""
         self._frame_number = 0
         # Identity -> (frame number, x, y), oldest first.
         self._trails: dict[int, deque[tuple[int, int, int]]] = {}
@@ -48,7 +38,6 @@ class TrackDrawer:
         frame: np.ndarray,
         bboxes: ArrayLike,
         instances_id: ArrayLike,
-        scores: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         class_names: Sequence[str] | None = None,
     ) -> np.ndarray:
@@ -59,7 +48,6 @@ class TrackDrawer:
             bboxes: (N, 4) xyxy in pixels; may reach outside the image. Those with NaN
                 or infinity are not drawn.
             instances_id: (N,) integer identities.
-            scores: (N,) confidences, written after the identities if given.
             labels: (N,) indices into ``class_names``.
             class_names: Names of the classes, written only if there are several and
                 ``labels`` is given.
@@ -83,10 +71,6 @@ class TrackDrawer:
             _check_length("labels", labels, len(boxes))
             names = (class_names[int(label)] for label in labels)
             captions = [f"{c} {n}" for c, n in zip(captions, names, strict=True)]
-        if scores is not None:
-            scores = to_numpy(scores)
-            _check_length("scores", scores, len(boxes))
-            captions = [f"{c} {s:.2f}" for c, s in zip(captions, scores, strict=True)]
 
         drawn = np.isfinite(boxes).all(axis=1)
         boxes = whole_pixels(boxes[drawn])
@@ -95,7 +79,7 @@ class TrackDrawer:
         self._frame_number += 1
         self._update_trails(boxes, identities)
         image = frame.copy()
-        width = self.line_width or max(1, round(min(image.shape[:2]) / 250))
+        width = max(1, round(min(image.shape[:2]) / 250))
         self._draw_trails(image, width)
         for (x1, y1, x2, y2), identity in zip(boxes, identities, strict=True):
             colour = identity_colour(identity)
@@ -104,10 +88,10 @@ class TrackDrawer:
         for (x1, y1, *_), identity, caption in zip(
             boxes, identities, captions, strict=True
         ):
-            _put_text(image, caption, (x1, y1), identity_colour(identity))
+            put_text(image, caption, (x1, y1), identity_colour(identity))
         tracks = "track" if len(boxes) == 1 else "tracks"
         header = f"frame {self._frame_number} - {len(boxes)} {tracks}"
-        _put_text(image, header, (0, 0), BLACK)
+        put_text(image, header, (0, 0), BLACK)
         return image
 
     def _update_trails(self, boxes: np.ndarray, identities: Sequence[int]) -> None:
@@ -137,22 +121,3 @@ class TrackDrawer:
 def _check_length(name: str, values: Sized, length: int) -> None:
     if len(values) != length:
         raise ValueError(f"{name} has {len(values)} entries for {length} boxes")
-
-
-def _put_text(
-    image: np.ndarray, text: str, anchor: tuple[int, int], background: Colour
-) -> None:
-    """Write on a filled strip above the anchor, or as near as the image allows."""
-    height, width = image.shape[:2]
-    scale = max(0.35, min(height, width) / 1000)
-    thickness = max(1, round(1.5 * scale))
-    (text_width, text_height), descent = cv2.getTextSize(text, _FONT, scale, thickness)
-    strip_width, strip_height = text_width + 4, text_height + descent + 2
-    left = max(0, min(int(anchor[0]), width - strip_width))
-    top = max(0, min(int(anchor[1]) - strip_height, height - strip_height))
-    corner = left + strip_width, top + strip_height
-    cv2.rectangle(image, (left, top), corner, background, cv2.FILLED)
-    luminance = np.dot(background, (0.114, 0.587, 0.299))
-    ink = BLACK if luminance > 127 else WHITE
-    origin = left + 2, top + text_height + 1
-    cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -12,7 +12,15 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.models.dense_heads.center_targets import center_targets
 
-from .primitives import GREY, RED, WHITE, Colour, identity_colour, whole_pixels
+from .primitives import (
+    GREY,
+    RED,
+    WHITE,
+    Colour,
+    identity_colour,
+    put_text,
+    whole_pixels,
+)
 
 
 def draw_training_sample(
@@ -91,6 +99,4 @@ def _rectangle(
     x1, y1, x2, y2 = whole_pixels(box).tolist()
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
     if text:
-        at = max(x1, 0), max(y1 - 2, 10)
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(image, text, at, font, 0.4, colour, 1, cv2.LINE_AA)
+        put_text(image, text, (x1, y1), colour)

@@ -6,6 +6,7 @@ import pytest
 
 from fairmot_mm.datasets.checking import check_datasets
 from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
+from fairmot_mm.formats.video_file import VideoFile
 
 ROWS = [f"{f},{i},{10 * i},5,8,20,1,1,1" for f in range(1, 6) for i in (1, 2, 3)]
 
@@ -111,6 +112,29 @@ def test_errors_in_images(sequence):
     for start in starts:
         assert sum(error.startswith(start) for error in found) == 1, (start, found)
     assert len(found) == len(starts) + sum(f.startswith("gap") for f in found)
+
+
+def test_a_video_of_varying_rate_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "walk.mp4"
+    codec = cv2.VideoWriter_fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(path), codec, 10, (64, 48))
+    for grey in (10, 90, 180):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    (tmp_path / "walk.csv").write_text("frame,x,y,w,h\n1,5,5,9,20\n3,5,5,9,20\n")
+    config = dict(
+        type="FootageFrameDataset",
+        data_root=str(tmp_path),
+        ann_file="walk.csv",
+        frames="walk.mp4",
+    )
+    assert check_datasets(config)[0] == []
+    gaps = property(lambda self: np.array([16.7, 50.0]))
+    monkeypatch.setattr(VideoFile, "frame_gaps", gaps)
+    (found,) = check_datasets(config)[0]
+    assert (found.kind, found.path) == ("varying frame rate", str(path))
+    assert "its frames are 17 to 50 ms apart" in found.text
+    assert f"ffmpeg -i {path} -fps_mode cfr" in found.text
 
 
 def test_all_errors_are_listed_at_once(sequence):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.registry import init_default_scope
 
-from fairmot_mm.datasets.transforms import warp_boxes
+from fairmot_mm.datasets.transforms.augmentation import warp_boxes
 from fairmot_mm.registry import TRANSFORMS
 
 WIDTH, HEIGHT = 96, 64

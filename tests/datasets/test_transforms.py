@@ -7,13 +7,13 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fairmot_mm.datasets.transforms import (
+from fairmot_mm.datasets import (
     Letterbox,
     PackTrackTrainInputs,
     RandomBoxAffine,
     RandomSaturationValue,
-    warp_boxes,
 )
+from fairmot_mm.datasets.transforms.augmentation import warp_boxes
 from fairmot_mm.registry import TRANSFORMS
 from fairmot_mm.structures.letterbox import letterbox
 

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ def read_video(path):
 )
 def test_video_reads_back(tmp_path, size, expected):
     path = tmp_path / "new" / "video.mp4"
-    with VideoWriter(path, 15) as writer:
+    with closing(VideoWriter(path, 15)) as writer:
         for level in (0, 100, 200):
             writer.write(np.full((size[1], size[0], 3), level, np.uint8))
     frames = read_video(path)
@@ -40,7 +41,7 @@ def test_video_reads_back(tmp_path, size, expected):
 
 def test_video_frames_keep_their_size(tmp_path, frame):
     path = tmp_path / "video.mp4"
-    with VideoWriter(path, 15) as writer:
+    with closing(VideoWriter(path, 15)) as writer:
         writer.write(frame)
         with pytest.raises(ValueError, match=r"video\.mp4.*\(159, 240, 3\)"):
             writer.write(frame[1:])
@@ -61,7 +62,7 @@ def test_frame_rates_that_no_camera_has_are_refused(tmp_path, rate):
 
 def test_frame_rate_of_many_digits(tmp_path, frame):
     path = tmp_path / "video.mp4"
-    with VideoWriter(path, 239.7612) as writer:
+    with closing(VideoWriter(path, 239.7612)) as writer:
         writer.write(frame)
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 239.76
 
@@ -69,7 +70,7 @@ def test_frame_rate_of_many_digits(tmp_path, frame):
 def test_video_is_finished_before_the_disk_is_full(tmp_path, frame, monkeypatch):
     path = tmp_path / "video.mp4"
     usage = shutil.disk_usage(tmp_path)
-    with VideoWriter(path, 15) as writer:
+    with closing(VideoWriter(path, 15)) as writer:
         writer.write(frame)
         writer.write(frame)
         nearly_full = usage._replace(free=1 << 20)
@@ -81,6 +82,7 @@ def test_video_is_finished_before_the_disk_is_full(tmp_path, frame, monkeypatch)
 
 WRITE_BEYOND_LIMIT = """
 import resource, signal, sys
+from contextlib import closing
 import numpy as np
 from fairmot_mm.streams import VideoWriter
 
@@ -88,7 +90,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 noise = np.random.default_rng(0).integers(0, 255, (50, 160, 240, 3), np.uint8)
 try:
-    with VideoWriter(sys.argv[1], 15) as writer:
+    with closing(VideoWriter(sys.argv[1], 15)) as writer:
         for frame in noise:
             writer.write(frame)
 except OSError as error:
@@ -104,6 +106,6 @@ def test_video_that_could_not_be_written_is_named(tmp_path):
 
 
 def test_unused_writer_leaves_no_file(tmp_path):
-    with VideoWriter(tmp_path / "video.mp4", 15):
+    with closing(VideoWriter(tmp_path / "video.mp4", 15)):
         pass
     assert not any(tmp_path.iterdir())

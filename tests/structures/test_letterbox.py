@@ -4,7 +4,7 @@ import torch
 from mmengine.dataset import Compose
 
 import fairmot_mm  # noqa: F401
-from fairmot_mm.structures.letterbox import input_to_image
+from fairmot_mm.structures.letterbox import image_to_input, input_to_image
 
 # Boxes of an image of 200x100 pixels, in its own pixels.
 BOXES = [[0.0, 0.0, 200.0, 100.0], [12.5, 30.0, 50.0, 88.0]]
@@ -41,6 +41,8 @@ def test_boxes_come_back_from_the_network_input(name):
     metas, boxes = metas_and_boxes(PIPELINES[name])
     back = input_to_image(boxes, metas, (64, 64))
     torch.testing.assert_close(back, torch.tensor(BOXES), rtol=0, atol=1e-4)
+    again = image_to_input(back, metas, (64, 64))
+    torch.testing.assert_close(again, boxes, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("image_hw", [(1080, 1920), (97, 201), (480, 640)])

@@ -9,8 +9,7 @@ import pytest
 from fairmot_mm import synthetic
 from fairmot_mm.synthetic import make_dataset, make_sequence
 from fairmot_mm.synthetic.camera import Camera
-from fairmot_mm.synthetic.figure import draw_figure
-from fairmot_mm.synthetic.person import Person
+from fairmot_mm.synthetic.figure import Person, draw_figure
 from fairmot_mm.synthetic.scene import Scene
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic_mot.py"

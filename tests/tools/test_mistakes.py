@@ -20,6 +20,7 @@ def files(tmp_path_factory) -> Path:
     (folder / "results").mkdir()
     (folder / "results/A.txt").write_text("1,1,10,10,40,80,1,-1,-1,-1\n")
     (folder / "data/A/gt").mkdir(parents=True)
+    (folder / "undefined.py").write_text("model = unheard_of\n")
     return folder
 
 
@@ -28,6 +29,12 @@ MISTAKES = {
     "option": (["train", DEMO, "--foo"], "unrecognized arguments: --foo"),
     "no config": (["train", "fairmot_dla34_dem"], "did you mean fairmot_dla34_demo"),
     "config's syntax": (["train", "{0}/syntax.py"], "syntax.py:1: "),
+    "config's code": (["train", "{0}/undefined.py"], "undefined.py: NameError: name"),
+    "no config's suffix": (["train", "{0}/text.pth"], "text.pth: Only py/yml"),
+    "misspelt key": (
+        ["train", DEMO, "--cfg-options", "modle.neck.use_dcn=True"],
+        "--cfg-options: no key modle in",
+    ),
     "config's key": (
         ["train", DEMO, "--cfg-options", "train_dataloader.dataset.dta_root=x"],
         "dta_root",
@@ -45,6 +52,14 @@ MISTAKES = {
     "other checkpoint": (
         ["track", "no.mp4", DEMO, "{0}/other.pth", "--out", "t.txt"],
         "other.pth: checkpoint of another",
+    ),
+    "no such device": (
+        ["track", "no.mp4", DEMO, "{0}/no.pth", "--out", "t.txt", "--device", "gpu"],
+        "--device gpu: no such device here",
+    ),
+    "no video's name": (
+        ["track", "no.mp4", DEMO, "{0}/no.pth", "--show", "tracks.txt"],
+        "--show tracks.txt: expected a name that ends in .mp4",
     ),
     "no file to write": (["track", "no.mp4", DEMO, "x"], "--out or --show"),
     "malformed ground truth": (

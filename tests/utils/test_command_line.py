@@ -118,7 +118,7 @@ def test_input_that_fails_late_is_one_line_still(capsys):
         raise ValueError(worker)
 
     for work, line in (
-        (missing_image, "[Errno 2] No such file or directory: '/nowhere/1.jpg'"),
+        (missing_image, "/nowhere/1.jpg: No such file or directory"),
         (broken_image, "1.jpg is broken"),
         (
             lambda: build_dataset(rooot=1),

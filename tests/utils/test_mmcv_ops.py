@@ -108,11 +108,14 @@ def test_missing_mmcv_is_named(monkeypatch, not_compiled):
 
 
 @pytest.mark.skipif(find_spec(OPERATORS) is not None, reason="compiled operators")
-def test_the_package_leaves_no_stand_in_behind():
-    code = """
+@pytest.mark.parametrize(
+    "first", ["fairmot_mm.datasets", "mmdet.structures.bbox", "mmdet.models"]
+)
+def test_the_package_leaves_no_stand_in_behind(first):
+    code = f"""
 import sys
 import fairmot_mm
-import mmcv, mmdet.models
+import mmcv, {first}, mmdet.apis, mmdet.models
 from mmengine.utils.dl_utils import mmcv_full_available
 assert not [name for name in sys.modules if name.startswith(("mmcv._ext", "mmcv.ops"))]
 assert not hasattr(mmcv, "ops")

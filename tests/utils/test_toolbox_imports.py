@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
+
+import pytest
 
 HEAVY = ("torch", "mmengine", "mmcv", "mmdet", "numba", "cv2", "numpy")
 
@@ -39,3 +42,18 @@ def test_other_output_of_an_import_is_not_lost(capsys):
         print(_ONEDL)
         print("something else")
     assert capsys.readouterr().out == "something else\n"
+
+
+@pytest.mark.skipif(find_spec("imgaug") is None, reason="needs imgaug")
+def test_a_package_that_caches_is_imported_where_no_cache_can_be_written():
+    done = python(
+        "import fairmot_mm\n"
+        "from numba import njit\n"
+        "from numba.core import caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import imgaug.augmenters\n"
+        "try: njit(cache=True)(lambda: 1)\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot cache function" in done.stdout  # for others it is as before

@@ -19,7 +19,7 @@ def differs(one, other, rows, columns):
 
 def test_draws_on_a_copy(frame):
     before = frame.copy()
-    image = TrackDrawer(line_width=1).draw(frame, BOX, [7])
+    image = TrackDrawer().draw(frame, BOX, [7])
     assert (frame == before).all()
     assert image.shape == frame.shape
     assert image.dtype == np.uint8
@@ -28,14 +28,13 @@ def test_draws_on_a_copy(frame):
 
 
 def test_tensors_draw_like_arrays(frame):
-    boxes, identities, scores = np.array(BOX), np.array([7]), np.array([0.5])
+    boxes, identities = np.array(BOX), np.array([7])
     labels, names = np.array([1]), ("walker", "rider")
-    arrays = TrackDrawer().draw(frame, boxes, identities, scores, labels, names)
+    arrays = TrackDrawer().draw(frame, boxes, identities, labels, names)
     tensors = TrackDrawer().draw(
         frame,
         torch.tensor(boxes, requires_grad=True),
         torch.tensor(identities),
-        torch.tensor(scores),
         torch.tensor(labels),
         names,
     )
@@ -67,8 +66,8 @@ def test_boxes_far_outside_the_image(frame, far):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_boxes_without_a_place_are_not_drawn(frame, bad):
     boxes = [[bad, 10, 50, 50], *BOX]
-    image = TrackDrawer().draw(frame, boxes, [1, 7], scores=[0.1, 0.5])
-    assert (image == TrackDrawer().draw(frame, BOX, [7], scores=[0.5])).all()
+    image = TrackDrawer().draw(frame, boxes, [1, 7])
+    assert (image == TrackDrawer().draw(frame, BOX, [7])).all()
 
 
 def test_class_names_only_where_there_is_a_choice(frame):
@@ -85,8 +84,6 @@ def test_header_counts_frames(frame):
     drawer = TrackDrawer(trail_length=0)
     first, second = (drawer.draw(frame, BOX, [7]) for _ in range(2))
     assert differs(first, second, slice(0, 30), slice(None))
-    drawer.reset()
-    assert (drawer.draw(frame, BOX, [7]) == first).all()
 
 
 def test_trail_is_drawn_then_dropped(frame):
@@ -119,7 +116,6 @@ def test_trails_of_length_zero(frame):
     ("name", "kwargs"),
     [
         ("instances_id", dict(instances_id=[1, 2])),
-        ("scores", dict(instances_id=[1], scores=[])),
         ("labels", dict(instances_id=[1], labels=[], class_names=["a", "b"])),
     ],
 )
@@ -131,7 +127,5 @@ def test_lengths_are_checked(frame, name, kwargs):
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="trail_length"):
         TrackDrawer(trail_length=-1)
-    with pytest.raises(ValueError, match="line_width"):
-        TrackDrawer(line_width=0)
     with pytest.raises(ValueError, match="frame"):
         TrackDrawer().draw(np.zeros((4, 4), np.uint8), BOX, [1])

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from fairmot_mm.utils.command_line import Parser, command
+from fairmot_mm.utils.command_line import Parser, command, find_device
 
 SECTIONS = (
     "deform_conv",
@@ -37,7 +37,6 @@ def make_parser() -> Parser:
 def main(args: argparse.Namespace) -> None:
     """Time the chosen sections."""
     import benchmark_sections
-    import torch
     from mmengine.registry import init_default_scope
 
     from fairmot_mm.engine.runner import keep_freed_memory
@@ -46,8 +45,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"--runs is {args.runs}, expected at least 1")
     keep_freed_memory()
     init_default_scope("fairmot_mm")
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    report = benchmark_sections.Report(args.runs, torch.device(device))
+    report = benchmark_sections.Report(args.runs, find_device(args.device))
     environment = benchmark_sections.environment(report.device)
     print(environment)
     for name in args.only:

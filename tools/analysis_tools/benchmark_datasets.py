@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import pickle
 import re
 import resource
 import sys
@@ -100,11 +101,11 @@ def measure(name: str, build: Callable[[], FrameDataset]) -> None:
     growth = max(results.get() for _ in workers)
     for worker in workers:
         worker.join()
+    size = len(pickle.dumps(dataset.records)) / 2**20
     print(
         f"{name}: {len(dataset)} images, {len(dataset.records.boxes)} boxes: opened in "
         f"{seconds:.1f} s, peak memory {peak:.0f} MB, annotations "
-        f"{dataset.records.nbytes / 2**20:.0f} MB, private to a worker that read them "
-        f"all {growth:.0f} MB"
+        f"{size:.0f} MB, private to a worker that read them all {growth:.0f} MB"
     )
 
 

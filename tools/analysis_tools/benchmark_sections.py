@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -315,7 +316,7 @@ def _make_sequence(folder: str, frames: int) -> None:
 
 
 def _as_video(folder: Path, target: Path) -> None:
-    with VideoWriter(target, 30) as writer:
+    with closing(VideoWriter(target, 30)) as writer:
         for path in sorted(folder.iterdir()):
             writer.write(read_image(path))
 

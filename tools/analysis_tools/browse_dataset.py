@@ -7,17 +7,11 @@ Samples go through the whole pipeline, including augmentation. They are spaced e
 over the data set; --shuffle picks them at random.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fairmot_mm.utils.command_line import Parser, command, open_config
-
-if TYPE_CHECKING:  # so that --help need not wait for NumPy
-    import numpy as np
 
 
 def make_parser() -> Parser:
@@ -43,6 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
     from rich.progress import track
 
+    from fairmot_mm.formats.images import write_image
     from fairmot_mm.registry import DATASETS
     from fairmot_mm.visualization.training_view import (
         contact_sheet,
@@ -69,17 +64,10 @@ def main(args: argparse.Namespace) -> None:
         if args.sheet:
             drawings.append(drawing)
         else:
-            _write(args.out / f"{row:06d}.jpg", drawing)
+            write_image(args.out / f"{row:06d}.jpg", drawing)
     if args.sheet:
-        _write(args.out / "sheet.jpg", contact_sheet(drawings))
+        write_image(args.out / "sheet.jpg", contact_sheet(drawings))
     print(f"{number} samples drawn to {args.out}")
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    import cv2
-
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f"cannot write {path}: check that its folder may be written")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from mmengine.structures import InstanceData
 from scipy.spatial.distance import cdist
 from torch.nn.functional import normalize
 
+from fairmot_mm.formats.images import read_image
 from fairmot_mm.models import DCNv2, EmbeddingHead, FairMOT, FairMOTHead, JDETracker
 from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
 from fairmot_mm.models.feature_maps import gather_cells
@@ -124,7 +125,7 @@ def training_image(
         rng: Draws the augmentation.
     """
     width, height = size
-    image = cv2.imread(path)
+    image = read_image(path)
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     for channel, factor in zip((1, 2), rng.uniform(0.5, 1.5, 2), strict=True):
         plane = hsv[:, :, channel].astype(np.float32) * factor

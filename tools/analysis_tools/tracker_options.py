@@ -10,18 +10,18 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from simulated import (
+    HEIGHT,
+    SCENES,
+    WIDTH,
+    SimulatedSequence,
+)
 
 from fairmot_mm.evaluation import COMBINED, evaluate, load_cases
 from fairmot_mm.evaluation.interpolation import interpolate_gaps
 from fairmot_mm.formats.mot import MOTSequence
 from fairmot_mm.formats.mot_results import result_rows, write_results
 from fairmot_mm.models import JDETracker, SparseFlowMotion
-from fairmot_mm.synthetic.simulated import (
-    HEIGHT,
-    SCENES,
-    WIDTH,
-    SimulatedSequence,
-)
 from fairmot_mm.utils.command_line import Parser, command
 
 FIGURES = ("HOTA", "MOTA", "IDF1", "MOTP", "IDSW", "FN", "FP")

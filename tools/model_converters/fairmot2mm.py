@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # so that --help need not wait for PyTorch
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = Parser(__doc__)
-    parser.add_argument("source", type=Path, help="file to convert")
+    parser.add_argument("source", help="file to convert")
     parser.add_argument("target", type=Path, help="file to write")
     parser.add_argument("--arch", help="architecture; detected if not given")
     add_trust_option(parser)

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -32,6 +31,7 @@ from fairmot_mm.datasets import (
     FootageFrameDataset,
     JDEFrameDataset,
 )
+from fairmot_mm.formats.images import write_image
 from fairmot_mm.formats.mot import read_gt, read_sequence
 from fairmot_mm.formats.mot_results import read_results
 
@@ -238,8 +238,7 @@ def write_sample(root: Path) -> None:
     for number in range(1, FRAMES + 1):
         for folder in ("SEQ/img1", "JDE/images"):
             path = root / folder / f"{number:06d}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(path), image)
+            write_image(path, image)
     boxes = [
         (
             frame,

@@ -104,15 +104,15 @@ class COCOVideoFrameDataset(FrameDataset):
         names: dict[int, str | None] = {}
         for entry in entries:
             try:
-                number, name = int(json_number(entry["id"])), str(entry["name"])
+                number, name = json_number(entry["id"]), str(entry["name"])
             except (KeyError, TypeError, ValueError):
                 number, name = -1, ""
-            if not name or number in names:
+            if not name or number in names or number % 1:
                 raise ValueError(
                     f"{self.ann_file}: category {entry}: expected a number of its own "
                     "as id, and a name"
                 )
-            names[number] = name
+            names[int(number)] = name
         return names
 
     def _read_images(
@@ -157,7 +157,7 @@ class COCOVideoFrameDataset(FrameDataset):
             row = BoxRow(
                 frame=-1,
                 corners=(x, y, x + width, y + height),
-                category=int(json_number(annotation["category_id"])),
+                category=json_number(annotation["category_id"]),
                 identity=json_number(identity),
                 ignored=bool(annotation.get("iscrowd") or annotation.get("ignore")),
                 place=place,

@@ -141,6 +141,9 @@ class FootageFrameDataset(FrameDataset):
         box = _WIDTH_HEIGHT if set(_WIDTH_HEIGHT) <= set(header) else _CORNERS
         place = "image" if "image" in header else "frame"
         missing = [name for name in (place, *box) if name not in header]
+        known = {"frame", "image", "id", "class", *_WIDTH_HEIGHT, *_CORNERS}
+        if "id" not in header and set(header) - known:
+            missing.append("id")  # which may be the one that is written otherwise
         if len(self._classes) > 1 and "class" not in header:
             missing.append("class")
         if missing or len(set(header)) != len(header):
@@ -154,6 +157,8 @@ class FootageFrameDataset(FrameDataset):
     ) -> BoxRow:
         if any("\ufffd" in cell for cell in cells):
             raise ValueError("not UTF-8 text, expected text")
+        if any('"' in cell for cell in cells):
+            raise ValueError("a quotation mark within a cell, expected none")
         if len(cells) != len(header):
             raise ValueError(f"{len(cells)} columns, expected {len(header)}")
         cell = {n: c.strip() for n, c in zip(header, cells, strict=True)}

@@ -109,7 +109,7 @@ class JDEFrameDataset(FrameDataset):
         """The images of the list."""
         seen: dict[str, int] = {}
         for line, row in read_lines(Path(self.ann_file)):
-            name = row.strip()
+            name = row.strip().replace("\\", "/")  # lists may come from Windows
             if seen.setdefault(name, line) != line:
                 kind = "image twice"
                 text = f"{name} is listed again, expected once (line {seen[name]})"
@@ -121,6 +121,7 @@ class JDEFrameDataset(FrameDataset):
                 )
             else:
                 path = os.path.join(self.data_root, name)  # noqa: PTH118 (many)
+                path = path.replace(os.sep, "/")
                 yield _Image(path, label_path(path), line)
                 continue
             errors(AnnotationError(kind, self.ann_file, line, text))

@@ -1,14 +1,15 @@
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform
 
+from fairmot_mm.formats.images import read_image
 from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class CheckedLoadImageFromFile(LoadImageFromFile):
-    """``LoadImageFromFile`` whose errors always name the file; it also loads videos.
+class CheckedLoadImageFromFile(BaseTransform):
+    """Load an image, or a frame of a video; errors name the file.
 
-    MMCV names the file only if decoding returns nothing, not if it is empty or missing.
+    MMCV's ``LoadImageFromFile`` knows no videos, and names no file that is empty.
 
     Required Keys: ``img_path``; ``frame_index`` if that is a video, from 0.
 
@@ -21,14 +22,12 @@ class CheckedLoadImageFromFile(LoadImageFromFile):
         Raises:
             OSError: The file cannot be read or decoded.
         """
+        path, frame = results["img_path"], results.get("frame_index")
         try:
-            if "frame_index" not in results:
-                return super().transform(results)
-            image = read_frame(results["img_path"], results["frame_index"])
-        except Exception as error:
+            image = read_image(path) if frame is None else read_frame(path, frame)
+        except OSError as error:
             raise OSError(
-                f"unreadable image {results['img_path']}: {error}. Restore the file or "
-                "take its sequence out of the data set"
+                f"{error}. Restore the file or take its sequence out of the data set"
             ) from error
         results["img"] = image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]

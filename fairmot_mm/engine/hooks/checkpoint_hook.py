@@ -1,5 +1,6 @@
 """A checkpoint hook that loses no training and runs no code of others."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,15 +9,17 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from torch import Tensor
 
 from fairmot_mm.checkpoints.files import (
     find_damage,
+    is_url,
     read_checkpoint,
     safe_types,
     write_atomically,
 )
+from fairmot_mm.checkpoints.packaged import PREFIX, resolve
 from fairmot_mm.registry import HOOKS
 
 
@@ -36,14 +39,20 @@ _BACKEND = "fairmot_mm.atomic"
 register_backend(_BACKEND, AtomicBackend, force=True)
 
 
+@CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
+def load_packaged(filename: str, *args: object, **kwargs: object) -> dict:
+    """Let ``load_from="fairmot://NAME"`` name weights of the package."""
+    return dict(read_checkpoint(resolve(filename)))
+
+
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
     """``CheckpointHook`` for checkpoints that are complete, fit and hide no code.
 
-    Files are written under another name and then renamed. Before MMEngine loads a local
-    file (``load_from``, ``resume``, ``init_cfg``), its checksums and types are checked;
-    ``resume`` passes over damaged files to the newest intact one. A training does not
-    resume with another model or optimiser than it was saved with.
+    Files are written under another name and then renamed. Before MMEngine loads a file
+    from disk or a URL (``load_from``, ``resume``, ``init_cfg``), its checksums and
+    types are checked; ``resume`` passes over damaged files to the newest intact one. A
+    training does not resume with another model or optimiser than it was saved with.
 
     Args:
         trust_checkpoint: Whether files that are loaded may run code hidden in them.
@@ -59,17 +68,22 @@ class SafeCheckpointHook(CheckpointHook):
         """Check what the runner is about to load.
 
         Raises:
-            FileNotFoundError: If a local file is missing.
+            FileNotFoundError: If a file is missing.
             ValueError: If a file is damaged or may run code.
         """
-        # So that MMEngine reads its own log without running code, too.
-        torch.serialization.add_safe_globals(safe_types())
         path = runner.cfg.get("load_from")
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
-            if "://" not in name:
-                read_checkpoint(Path(name).expanduser(), self.trust_checkpoint)
+            if name.startswith(PREFIX):
+                resolve(name)
+            elif "://" not in name or is_url(name):
+                read_checkpoint(name, self.trust_checkpoint)
+        # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
+        # reading, at whose end PyTorch forgets these types.
+        torch.serialization.add_safe_globals(safe_types())
+        if self.trust_checkpoint:
+            os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
 
     def _find_intact(self, runner: Runner) -> str | None:
         """The checkpoint to resume from; MMEngine is pointed to it."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from fairmot_mm.formats.images import read_image
-from fairmot_mm.formats.writing import write_file
+from fairmot_mm.formats.images import read_image, write_image
 from fairmot_mm.registry import HOOKS
 from fairmot_mm.streams import VideoSink
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
@@ -98,8 +96,7 @@ class TrackVideoHook(Hook):
             sample.frame_id, read_image(path), sample.pred_track_instances
         )
         if self.save_frames:
-            target = self.out_dir / sequence / f"{path.stem}.jpg"
-            write_file(target, cv2.imencode(".jpg", drawing)[1].tobytes())
+            write_image(self.out_dir / sequence / f"{path.stem}.jpg", drawing)
 
     def _finish_sequence(self) -> None:
         if self._video is not None and self._sequence is not None:

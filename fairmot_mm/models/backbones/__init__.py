@@ -1,3 +1,0 @@
-from .dla import DLANet
-
-__all__ = ["DLANet"]

@@ -10,14 +10,7 @@ from fairmot_mm.registry import MODELS
 
 
 class BasicBlock(BaseModule):
-    """Two 3x3 convolutions around a shortcut that the caller may supply.
-
-    Args:
-        in_channels: Channels of the input map.
-        out_channels: Channels of the output map.
-        stride: Stride of the first convolution.
-        norm_cfg: Normalisation layer.
-    """
+    """Two 3x3 convolutions, the first with the stride, around a given shortcut."""
 
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, norm_cfg: dict
@@ -47,9 +40,9 @@ class Tree(BaseModule):
         in_channels: Channels of the input map.
         out_channels: Channels of the output map.
         stride: Factor by which the map shrinks.
+        norm_cfg: Normalisation layer.
         with_input: Whether the root also sees the (pooled) input.
         root_channels: Channels of the maps from the parent that the root sees.
-        norm_cfg: Normalisation layer.
     """
 
     def __init__(

@@ -43,6 +43,10 @@ def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> 
     Returns:
         (M,) radii in cells, rounded down.
     """
+    device = height.device
+    if device.type == "mps":  # has no double precision, and single gives other radii
+        radius = gaussian_radius(height.cpu(), width.cpu(), min_overlap)
+        return radius.float().to(device)
     total, area = (height + width).double(), (height * width).double()
 
     def root(a: float, b: Tensor, c: Tensor) -> Tensor:

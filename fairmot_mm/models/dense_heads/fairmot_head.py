@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairmot_mm.registry import MODELS
 from fairmot_mm.structures.letterbox import input_to_image
 
-from ..feature_maps import gather_cells
+from ..feature_maps import gather_cells, only_map
 from ..layers.branch import ConvBranch
 from .center_targets import CenterTargets, center_targets
 
@@ -58,6 +58,7 @@ class FairMOTHead(BaseDenseHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.in_channels = in_channels
         self.num_classes = num_classes
         self.ltrb = ltrb
         self.topk = (test_cfg or {}).get("topk", 500)
@@ -81,19 +82,19 @@ class FairMOTHead(BaseDenseHead):
         Returns:
             (N, C, h, w) logits; (N, 4 or 2, h, w) and (N, 2, h, w) in cells.
         """
-        (x,) = feats
+        x = only_map(feats, self.in_channels, "bbox_head")
         return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
 
     def heatmap(self, feats: Sequence[Tensor]) -> Tensor:
         """Compute the heatmap's logits (N, C, h, w) alone."""
-        (x,) = feats
+        x = only_map(feats, self.in_channels, "bbox_head")
         return self.heatmap_branch(x)
 
     def boxes_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Size (..., 4 or 2) and offset (..., 2), in cells; see ``ConvBranch.at``."""
-        (x,) = feats
+        x = only_map(feats, self.in_channels, "bbox_head")
         branches = (self.size_branch, self.offset_branch)
         size, offset = (branch.at(x, image, cell) for branch in branches)
         return size, offset

@@ -12,6 +12,9 @@ class ConvBranch(nn.Sequential):
         feat_channels: Channels between the convolutions.
         out_channels: Channels of the map that goes out.
         act_cfg: Activation layer; ReLU if None.
+
+    Raises:
+        ValueError: If a number of channels is not positive.
     """
 
     def __init__(
@@ -21,6 +24,10 @@ class ConvBranch(nn.Sequential):
         out_channels: int,
         act_cfg: dict | None = None,
     ) -> None:
+        channels = dict(in_channels=in_channels, feat_channels=feat_channels)
+        for name, count in (channels | dict(out_channels=out_channels)).items():
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name}={count!r}, expected a positive number")
         super().__init__(
             nn.Conv2d(in_channels, feat_channels, 3, padding=1),
             build_activation_layer(dict(act_cfg or dict(type="ReLU"), inplace=True)),

@@ -6,25 +6,11 @@ from torch import Tensor
 from .bilinear import bilinear_kernel
 
 
-class DeformConvModule(ConvModule):
-    """3x3 deformable convolution with its bias, normalisation and ReLU.
-
-    Args:
-        in_channels: Channels of the map that comes in.
-        out_channels: Channels of the map that goes out.
-        norm_cfg: Normalisation layer.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            3,
-            padding=1,
-            bias=True,
-            conv_cfg=dict(type="fairmot_mm.DCNv2"),
-            norm_cfg=norm_cfg,
-        )
+def deform_conv(in_channels: int, out_channels: int, norm_cfg: dict) -> ConvModule:
+    """3x3 deformable convolution with its bias, normalisation and ReLU."""
+    conv_cfg = dict(type="fairmot_mm.DCNv2")
+    layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+    return ConvModule(in_channels, out_channels, 3, padding=1, bias=True, **layers)
 
 
 class DeconvStage(BaseModule):
@@ -32,16 +18,11 @@ class DeconvStage(BaseModule):
 
     One stage of the upsampling of CenterNet's and FairMOT's ResNets (Zhou et al.,
     arXiv:1904.07850, appendix A). Maps (N, C_in, H, W) to (N, C_out, 2 H, 2 W).
-
-    Args:
-        in_channels: Channels of the map that comes in.
-        out_channels: Channels of the map that goes out.
-        norm_cfg: Normalisation layer.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
         super().__init__()
-        self.conv = DeformConvModule(in_channels, out_channels, norm_cfg)
+        self.conv = deform_conv(in_channels, out_channels, norm_cfg)
         self.deconv = ConvModule(
             out_channels,
             out_channels,

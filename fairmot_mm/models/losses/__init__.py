@@ -1,3 +1,0 @@
-from .task_weighting import FixedWeighting, UncertaintyWeighting
-
-__all__ = ["FixedWeighting", "UncertaintyWeighting"]

@@ -1,3 +1,0 @@
-from .fairmot import FairMOT
-
-__all__ = ["FairMOT"]

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -10,8 +11,41 @@ from torch import Tensor
 
 from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
+from fairmot_mm.structures.letterbox import image_to_input
 
-from .protocols import DetectionHead, ReIDHead, Tracker, check_part
+from ..dense_heads.fairmot_head import FairMOTHead
+from ..feature_maps import check_channels
+from ..reid.embedding_head import EmbeddingHead
+from ..trackers import JDETracker
+
+# What FairMOT calls of its parts, and ours that have it.
+_NEEDED = dict(
+    bbox_head=(
+        "heatmap boxes_at get_targets loss_by_targets predict_at_peaks",
+        "fairmot_mm.FairMOTHead",
+    ),
+    reid_head=("embeddings_at loss", "fairmot_mm.EmbeddingHead"),
+    tracker=("track", "fairmot_mm.JDETracker"),
+)
+
+
+def _build(key: str, cfg: dict) -> Any:  # noqa: ANN401  (as MODELS.build)
+    """Build a part of the model; its errors name its key."""
+    name = cfg.get("type")
+    with MODELS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(name) if isinstance(name, str) else name
+    methods, remedy = _NEEDED.get(key, ("", ""))
+    missing = [method for method in methods.split() if not hasattr(kind, method)]
+    if kind is not None and missing:
+        raise TypeError(
+            f"model.{key}={kind.__name__} lacks {', '.join(missing)}: use {remedy} or "
+            "give it these methods"
+        )
+    try:
+        return MODELS.build(cfg)
+    except (AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        message = f"model.{key} ({name}): {error.args[0] if error.args else error}"
+        raise type(error)(message) from error
 
 
 @MODELS.register_module()
@@ -32,7 +66,8 @@ class FairMOT(BaseMOTModel):
         data_preprocessor: Usually ``mmdet.TrackDataPreprocessor``.
 
     Raises:
-        TypeError: If a part lacks what the model needs of it.
+        TypeError: If a part lacks what the model needs of it; this and whatever a part
+            itself raises names the part's key.
         ValueError: If the tracker wants a ReID network.
     """
 
@@ -49,19 +84,21 @@ class FairMOT(BaseMOTModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck)
-        self.bbox_head: DetectionHead = MODELS.build(bbox_head)
-        check_part("bbox_head", self.bbox_head, DetectionHead, "fairmot_mm.FairMOTHead")
-        self.reid_head: ReIDHead = MODELS.build(reid_head)
-        check_part("reid_head", self.reid_head, ReIDHead, "fairmot_mm.EmbeddingHead")
-        self.task_weighting = MODELS.build(
-            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
+        self.backbone = _build("backbone", backbone)
+        self.neck = _build("neck", neck)
+        # Of the config: mmdet.CTResNetNeck changes its attribute.
+        self._neck_channels = neck.get(
+            "in_channels", getattr(self.neck, "in_channels", ())
         )
-        self.tracker: Tracker | None = None
+        self.bbox_head: FairMOTHead = _build("bbox_head", bbox_head)
+        self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
+        self.task_weighting = _build(
+            "task_weighting",
+            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting"),
+        )
+        self.tracker: JDETracker | None = None
         if tracker is not None:
-            self.tracker = MODELS.build(tracker)
-            check_part("tracker", self.tracker, Tracker, "fairmot_mm.JDETracker")
+            self.tracker = _build("tracker", tracker)
         if getattr(self.tracker, "with_reid", False):
             raise ValueError(
                 f"{type(self.tracker).__name__} wants a ReID network for crops, which "
@@ -111,7 +148,9 @@ class FairMOT(BaseMOTModel):
             )
         if self._layout is not None:
             inputs = inputs.to(**self._layout)
-        return self.neck(self.backbone(inputs))
+        maps = self.backbone(inputs)
+        check_channels(maps, self._neck_channels)
+        return self.neck(maps)
 
     def _forward(
         self, inputs: Tensor, data_samples: list[DetDataSample] | None = None
@@ -176,13 +215,21 @@ class FairMOT(BaseMOTModel):
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
 
     @torch.no_grad()
-    def predict_frame(self, inputs: Tensor, metas: dict | list[dict]) -> InstanceData:
+    def predict_frame(
+        self,
+        inputs: Tensor,
+        metas: dict | list[dict],
+        gt_instances: InstanceData | None = None,
+    ) -> InstanceData:
         """Detect and embed the objects of one frame.
 
         Args:
             inputs: (1, 3, H, W) or (3, H, W), RGB in [0, 1].
             metas: The frame's metas, as such or as a list of one: ``ori_shape``, the
                 (height, width) of the original image.
+            gt_instances: True boxes to be embedded, ``bboxes`` (n, 4) xyxy in pixels of
+                the original image. Gains ``embeddings`` (n, D) of length 1, read from
+                the cells that training reads; 0 where the centre is outside the image.
 
         Returns:
             Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
@@ -198,13 +245,39 @@ class FairMOT(BaseMOTModel):
             )
         feats = self.extract_feat(inputs)
         (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=inputs.shape[-2:]
+            feats, metas, input_hw=(inputs.shape[-2], inputs.shape[-1])
         )
         cells = found.pop("cells")
         found.embeddings = self.reid_head.embeddings_at(
             feats, torch.zeros_like(cells), cells
         )
+        if gt_instances is not None:
+            gt_instances.embeddings = self._embed(
+                feats, gt_instances.bboxes, metas[0], inputs.shape[-2:]
+            )
         return found
+
+    def _embed(
+        self,
+        feats: Sequence[Tensor],
+        boxes: Tensor,
+        meta: dict,
+        input_hw: Sequence[int],
+    ) -> Tensor:
+        """Embeddings (n, D) of boxes in pixels of the original image."""
+        boxes = boxes.to(feats[0].device)
+        center = (boxes[:, :2] + boxes[:, 2:]) / 2
+        size = center.new_tensor(meta["ori_shape"][1::-1])
+        (chosen,) = ((center >= 0) & (center < size)).all(1).nonzero(as_tuple=True)
+        instances = InstanceData(
+            bboxes=image_to_input(boxes[chosen], meta, input_hw),
+            labels=torch.zeros_like(chosen),  # any: the cells are those of all classes
+        )
+        targets = self.bbox_head.get_targets([instances], feats[0].shape[-2:], input_hw)
+        found = self.reid_head.embeddings_at(feats, targets.image, targets.cell)
+        embeddings = found.new_zeros(len(boxes), found.shape[1])
+        embeddings[chosen[targets.kept]] = found
+        return embeddings
 
     def predict(
         self, inputs: Tensor, data_samples: list[TrackDataSample]
@@ -237,7 +310,8 @@ class FairMOT(BaseMOTModel):
         Args:
             inputs: (1, 3, H, W), RGB in [0, 1].
             frame: The frame's sample with its metas. Gains ``pred_instances``, which is
-                ``pred_det_instances`` as well, and ``pred_track_instances``.
+                ``pred_det_instances`` as well, and ``pred_track_instances``; its
+                ``gt_instances``, if any, gain ``embeddings``.
 
         Raises:
             RuntimeError: If the model has no tracker.
@@ -246,7 +320,10 @@ class FairMOT(BaseMOTModel):
             raise RuntimeError(
                 "the model was built without a tracker: set model.tracker"
             )
-        frame.pred_instances = self.predict_frame(inputs, frame.metainfo)
+        # Packed without ground truth, the instances have no boxes.
+        truth = frame.get("gt_instances", {})
+        known = dict(gt_instances=truth) if "bboxes" in truth else {}
+        frame.pred_instances = self.predict_frame(inputs, frame.metainfo, **known)
         # The name that MMTracking's trackers read.
         frame.pred_det_instances = frame.pred_instances
         frame.pred_track_instances = self.tracker.track(

@@ -24,12 +24,12 @@ class ConcatNeck(BaseModule):
         self, in_channels: Sequence[int], init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg)
-        self.num_inputs = len(in_channels)
+        self.in_channels = tuple(in_channels)
         self.out_channels = sum(in_channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), finest first, to one (N, sum C_i, H_0, W_0)."""
-        check_num_maps(inputs, self.num_inputs)
+        check_num_maps(inputs, len(self.in_channels))
         finest, *coarser = inputs
         upsampled = (
             F.interpolate(m, size=finest.shape[-2:], mode="bilinear") for m in coarser

@@ -40,7 +40,7 @@ class CSPNeck(BaseModule):
             norm_cfg=norm_cfg or dict(type="BN", momentum=0.03, eps=1e-3),
             act_cfg=act_cfg or dict(type="SiLU"),
         )
-        self.num_inputs = len(in_channels)
+        self.in_channels = tuple(in_channels)
         self.out_channels = in_channels[0]
         self.reductions, self.csp_layers = nn.ModuleList(), nn.ModuleList()
         for finer, coarse in zip(in_channels[-2::-1], in_channels[:0:-1], strict=True):
@@ -57,7 +57,7 @@ class CSPNeck(BaseModule):
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_0, H_0, W_0)."""
-        check_num_maps(inputs, self.num_inputs)
+        check_num_maps(inputs, len(self.in_channels))
         joined = inputs[-1]
         for finer, reduction, csp_layer in zip(
             inputs[-2::-1], self.reductions, self.csp_layers, strict=True

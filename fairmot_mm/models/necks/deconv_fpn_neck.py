@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from fairmot_mm.registry import MODELS
 
 from ..feature_maps import check_num_maps
-from ..layers.deconv import DeconvStage, DeformConvModule
+from ..layers.deconv import DeconvStage, deform_conv
 
 
 @MODELS.register_module()
@@ -37,7 +37,7 @@ class DeconvFPNNeck(BaseModule):
                 "joined ones"
             )
         norm_cfg = norm_cfg or dict(type="BN")
-        self.num_inputs = len(in_channels)
+        self.in_channels = tuple(in_channels)
         self.out_channels = channels[-1]
         finer = in_channels[-2::-1]
         self.stages = nn.ModuleList(
@@ -45,14 +45,13 @@ class DeconvFPNNeck(BaseModule):
             for a, b in pairwise((in_channels[-1], *channels))
         )
         self.projections = nn.ModuleList(
-            DeformConvModule(a, b, norm_cfg)
-            for a, b in zip(finer, channels, strict=True)
+            deform_conv(a, b, norm_cfg) for a, b in zip(finer, channels, strict=True)
         )
-        self.smooths = nn.ModuleList(DeformConvModule(c, c, norm_cfg) for c in channels)
+        self.smooths = nn.ModuleList(deform_conv(c, c, norm_cfg) for c in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_out, H_0, W_0)."""
-        check_num_maps(inputs, self.num_inputs)
+        check_num_maps(inputs, len(self.in_channels))
         joined = inputs[-1]
         for finer, stage, projection, smooth in zip(
             inputs[-2::-1], self.stages, self.projections, self.smooths, strict=True

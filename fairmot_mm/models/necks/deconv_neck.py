@@ -32,6 +32,7 @@ class DeconvNeck(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or dict(type="BN")
+        self.in_channels = in_channels
         self.out_channels = channels[-1]
         widths = pairwise((in_channels, *channels))
         self.stages = nn.Sequential(*(DeconvStage(a, b, norm_cfg) for a, b in widths))

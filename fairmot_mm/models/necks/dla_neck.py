@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from fairmot_mm.registry import MODELS
 
+from ..feature_maps import check_num_maps
 from ..layers.bilinear import BilinearUpsample
 
 
@@ -100,7 +101,7 @@ class DLANeck(BaseModule):
                 f"{len(in_channels)} levels must lie between them"
             )
         self.start_level = start_level
-        self.num_inputs = len(in_channels)
+        self.in_channels = tuple(in_channels)
         self.final_maps = end_level - start_level
         channels = list(in_channels[start_level:])
         self.out_channels = channels[0]
@@ -134,13 +135,9 @@ class DLANeck(BaseModule):
         Returns:
             One map (N, C_start, H / 2^start, W / 2^start).
         """
-        expected = self.num_inputs - self.start_level
-        if len(inputs) not in (self.num_inputs, expected):
-            raise ValueError(
-                f"{len(inputs)} maps came in, the neck was built for "
-                f"{self.num_inputs} (or the last {expected}): compare the backbone's "
-                "out_indices with the neck's in_channels"
-            )
+        levels = len(self.in_channels)
+        expected = levels - self.start_level
+        check_num_maps(inputs, levels, expected)
         maps = list(inputs[-expected:])
         finest = [maps[-1]]
         for i, aggregate in zip(

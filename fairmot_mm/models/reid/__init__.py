@@ -1,3 +1,0 @@
-from .embedding_head import EmbeddingHead
-
-__all__ = ["EmbeddingHead"]

@@ -11,6 +11,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from fairmot_mm.registry import MODELS
 
+from ..feature_maps import only_map
 from ..layers.branch import ConvBranch
 from ..losses.chunked_cross_entropy import chunked_cross_entropy
 
@@ -78,6 +79,7 @@ class EmbeddingHead(BaseModule):
         super().__init__(init_cfg)
         if loss not in self.LOSSES:
             raise ValueError(f"{loss=}: choose one of {self.LOSSES}")
+        self.in_channels = in_channels
         self.embed_dims = embed_dims
         self.loss_type = loss
         self.loss_weight = loss_weight
@@ -114,14 +116,14 @@ class EmbeddingHead(BaseModule):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Map one map (N, C_in, h, w) to embeddings (N, embed_dims, h, w), raw."""
-        (x,) = feats
+        x = only_map(feats, self.in_channels, "reid_head")
         return self.branch(x)
 
     def embeddings_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
     ) -> Tensor:
         """Embeddings (..., embed_dims) of length 1; see :meth:`ConvBranch.at`."""
-        (x,) = feats
+        x = only_map(feats, self.in_channels, "reid_head")
         return F.normalize(self.branch.at(x, image, cell).float(), dim=-1)
 
     def loss(
@@ -154,28 +156,14 @@ class EmbeddingHead(BaseModule):
         total = reduce_mean(
             torch.tensor(float(len(identities)), device=embeddings.device)
         ).clamp_min(1 / get_world_size())
-        with torch.autocast(embeddings.device.type, enabled=False):
-            if isinstance(self.num_ids, int):
-                loss = self._classify(
-                    self.classifier, self.num_ids, embeddings, identities
-                )
-            elif labels is None:
-                raise ValueError("several classes: the loss needs their labels")
-            else:
-                loss = self._classify_each(
-                    self.classifier, self.num_ids, embeddings, identities, labels[known]
-                )
-        return dict(loss_id=self.loss_weight * loss / total)
-
-    def _classify_each(
-        self,
-        classifiers: nn.Module,
-        counts: Sequence[int],
-        embeddings: Tensor,
-        identities: Tensor,
-        labels: Tensor,
-    ) -> Tensor:
-        """Summed loss of unit embeddings (M, D) by the classifier of their class."""
+        if isinstance(self.num_ids, int):
+            classifiers, counts = [self.classifier], [self.num_ids]
+            labels = torch.zeros_like(known, dtype=torch.long)
+        elif labels is None:
+            raise ValueError("several classes: the loss needs their labels")
+        else:
+            classifiers, counts = [*self.classifier.children()], [*self.num_ids]
+        labels = labels[known]
         if len(labels) and labels.max() >= len(counts):
             raise ValueError(
                 f"label {int(labels.max())}, but model.reid_head.num_ids has numbers "
@@ -184,46 +172,32 @@ class EmbeddingHead(BaseModule):
         # A class that is absent takes part with a loss of zero: distributed training
         # refuses parameters without a gradient.
         loss = embeddings.sum() * 0
-        for label, (classifier, num_ids) in enumerate(
-            zip(classifiers.children(), counts, strict=True)
-        ):
-            chosen = labels == label
-            loss = loss + self._classify(
-                classifier,
-                num_ids,
-                embeddings[chosen],
-                identities[chosen],
-                f" of class {label}",
-            )
-        return loss
+        with torch.autocast(embeddings.device.type, enabled=False):
+            for label, classifier in enumerate(classifiers):
+                chosen, num_ids = labels == label, counts[label]
+                wrong = chosen & ((identities < 0) | (identities >= num_ids))
+                if wrong.any():
+                    raise ValueError(
+                        f"identity {int(identities[wrong][0])} of class {label} in "
+                        f"gt_instances.instances_ids is outside 0..{num_ids - 1}: "
+                        "model.reid_head.num_ids must be the number of identities in "
+                        "the training data"
+                    )
+                loss = loss + self._classify(
+                    classifier, num_ids, embeddings[chosen], identities[chosen]
+                )
+        return dict(loss_id=self.loss_weight * loss / total)
 
     def _classify(
-        self,
-        classifier: nn.Module,
-        num_ids: int,
-        embeddings: Tensor,
-        identities: Tensor,
-        whose: str = "",
+        self, classifier: nn.Module, num_ids: int, unit: Tensor, identities: Tensor
     ) -> Tensor:
-        """Summed loss of unit embeddings (M, D) by one classifier."""
-        wrong = (identities < 0) | (identities >= num_ids)
-        if wrong.any():
-            raise ValueError(
-                f"identity {int(identities[wrong][0])}{whose} in "
-                f"gt_instances.instances_ids is outside 0..{num_ids - 1}: "
-                "model.reid_head.num_ids must be the number of identities in the "
-                "training data"
-            )
+        """Summed loss of embeddings (M, D) of length 1 by their class's classifier."""
         if num_ids == 0:
-            return embeddings.sum()
-        features = embedding_scale(num_ids) * embeddings
+            return unit.sum()
+        features = embedding_scale(num_ids) * unit
         if self.loss_type == "ce":
-            return chunked_cross_entropy(
-                features,
-                classifier.get_parameter("weight"),
-                classifier.get_parameter("bias"),
-                identities,
-            )
+            weight, bias = map(classifier.get_parameter, ("weight", "bias"))
+            return chunked_cross_entropy(features, weight, bias, identities)
         logits = classifier(features)
         one_hot = F.one_hot(identities, num_ids).to(logits.dtype)
         return sigmoid_focal_loss(logits, one_hot, reduction="sum")

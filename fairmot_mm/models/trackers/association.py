@@ -11,7 +11,10 @@ def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if first.shape[1] == 0:
         return np.zeros((len(first), len(second)))
-    lengths = [np.sqrt(np.einsum("nd,nd->n", e, e)) for e in (first, second)]
+    tiny = np.finfo(np.float32).tiny  # embeddings of zeros are like none
+    lengths = [
+        np.maximum(np.sqrt(np.einsum("nd,nd->n", e, e)), tiny) for e in (first, second)
+    ]
     costs = (first / lengths[0][:, None]) @ (second / lengths[1][:, None]).T
     return np.maximum(1 - costs.astype(float), 0)
 
@@ -54,7 +57,7 @@ def assign(costs: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
         part = costs[np.ix_(rows, columns)]
         # Costs above the limit are never chosen; a finite one keeps infinities out of
         # the solver's sums.
-        part[part > limit] = 2 * limit + 1
+        part[~(part <= limit)] = 2 * limit + 1  # NaN as well, of boxes without area
         _, chosen, _ = lap.lapjv(part, extend_cost=True, cost_limit=limit)
         found = chosen >= 0
         matched[rows[found]] = columns[chosen[found]]

@@ -12,6 +12,8 @@ from torch import Tensor
 from fairmot_mm.registry import TASK_UTILS
 from fairmot_mm.structures.letterbox import input_to_image
 
+from .detections import LARGEST_COORDINATE
+
 
 @TASK_UTILS.register_module()
 class SparseFlowMotion:
@@ -114,16 +116,24 @@ def warp_states(
     Args:
         means: (N, 8), centre, aspect ratio, height and their velocities.
         covariances: (N, 8, 8).
-        matrix: (2, 3), a similarity.
+        matrix: (2, 3), a similarity that scales by 0.5 to 2.
 
     Returns:
-        Means and covariances as the new frame sees them.
+        Means and covariances as the new frame sees them; as they were, with a log
+        entry, where no camera can have moved like this.
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
+    if not (
+        np.abs(matrix).max() <= LARGEST_COORDINATE  # false for NaN
+        and np.linalg.det(linear) > 0
+        and np.abs(np.log2(np.linalg.svd(linear, compute_uv=False))).max() <= 1
+    ):
+        print_log(f"camera taken to be still, not {matrix.tolist()}", logger="current")
+        return means, covariances
     change = np.eye(8)
     for start in (0, 4):  # positions, then velocities
         change[start : start + 2, start : start + 2] = linear
-        change[start + 3, start + 3] = np.sqrt(abs(np.linalg.det(linear)))
+        change[start + 3, start + 3] = np.sqrt(np.linalg.det(linear))
     means = means @ change.T
     means[:, :2] += shift
     return means, change @ covariances @ change.T

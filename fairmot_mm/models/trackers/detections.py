@@ -1,37 +1,28 @@
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-from mmengine.logging import print_log
 from torch import Tensor
 
 from fairmot_mm.structures.arrays import to_numpy
 
+from .tracks import Table
+
+# Pixels: beyond these a box is an error of its source, and its square spoils the
+# Kalman filter's covariances.
+LARGEST_COORDINATE, SMALLEST_HEIGHT = 1e6, 1e-6
+
 
 @dataclass
-class Detections:
+class Detections(Table):
     """M detections as arrays.
 
     Attributes:
         measurements: (M, 4) centre x and y, width / height, height.
         boxes: (M, 4) xyxy.
-        scores: (M,).
-        labels: (M,).
-        embeddings: (M, D) of length 1.
     """
 
     measurements: np.ndarray
     boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
-    embeddings: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, chosen: np.ndarray) -> "Detections":
-        return Detections(
-            *(getattr(self, field.name)[chosen] for field in fields(self))
-        )
 
     @classmethod
     def select(
@@ -41,10 +32,8 @@ class Detections:
         embeddings: Tensor | np.ndarray | None,
         labels: Tensor | np.ndarray | None,
         score_thr: float,
-    ) -> "Detections":
+    ) -> tuple["Detections", int]:
         """Check a detector's output and keep what scores above a threshold.
-
-        Boxes without height have no aspect ratio and are dropped, which is logged.
 
         Args:
             bboxes: (M, 4) xyxy.
@@ -53,8 +42,12 @@ class Detections:
             labels: (M,); 0 if None.
             score_thr: The threshold.
 
+        Returns:
+            The detections, and how many more cannot be tracked: they hold NaN or
+            infinity, are too large or have no height, hence no aspect ratio.
+
         Raises:
-            ValueError: If the arrays differ in length, or hold NaN or infinity.
+            ValueError: If the arrays differ in length.
         """
         scores = to_numpy(scores).reshape(-1)
         count = len(scores)
@@ -64,19 +57,22 @@ class Detections:
         embeddings = _checked("embeddings", embeddings, (count, -1))
         labels = np.zeros(count, int) if labels is None else labels
         labels = _checked("labels", labels, (count,))
-        scores = _checked("scores", scores, (count,))
 
-        chosen = scores > score_thr
-        flat = chosen & (boxes[:, 1] == boxes[:, 3])
-        chosen &= ~flat
-        if flat.any():
-            print_log(f"dropped {flat.sum()} boxes without height", logger="current")
+        chosen = ~(scores <= score_thr)  # NaN as well, to be counted
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(embeddings, axis=1)
+            height = np.abs(boxes[:, 3] - boxes[:, 1])
+            usable = np.isfinite(np.column_stack((scores, labels, lengths))).all(1)
+            usable &= (np.abs(boxes) <= LARGEST_COORDINATE).all(1)
+            usable &= height >= SMALLEST_HEIGHT
+        dropped = int((chosen & ~usable).sum())
+        chosen &= usable
         boxes = boxes[chosen]
         # Sides in the precision of the detector, everything after in double: the
         # reference implementation's order of roundings.
         sides = (boxes[:, 2:] - boxes[:, :2]).astype(float)
         top_left = boxes[:, :2].astype(float)
-        return cls(
+        found = cls(
             measurements=np.column_stack(
                 (top_left + sides / 2, sides[:, 0] / sides[:, 1], sides[:, 1])
             ),
@@ -85,6 +81,7 @@ class Detections:
             labels=labels[chosen],
             embeddings=normalised(embeddings[chosen]),
         )
+        return found, dropped
 
 
 def normalised(embeddings: np.ndarray) -> np.ndarray:
@@ -107,6 +104,4 @@ def _checked(
         raise ValueError(
             f"{name} has shape {array.shape}, expected {shape} for {shape[0]} scores"
         )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity")
     return array

@@ -1,8 +1,10 @@
+import logging
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -30,6 +32,20 @@ class JDETracker:
     Options beyond the reference tracker, all off by default: ``low_score_thr``,
     ``camera_motion``, ``noise_by_score``.
 
+    Bad input does not end a stream. Detections that cannot be tracked (NaN or infinity
+    in box, score, label or embedding; coordinates beyond a million pixels; no height)
+    are dropped: the first time with a warning, from then on counted in ``num_dropped``,
+    which the next :meth:`reset` logs and clears. A camera motion that is not finite,
+    mirrors, or scales by less than 0.5 or more than 2 is taken for a still camera.
+
+    With ``low_score_thr=0.2`` this is the FairMOT with BYTE of BYTE's authors
+    (``tutorials/fairmot/tracker.py`` of their repository) except that theirs starts
+    tracks only above ``obj_score_thr + 0.1``, ignores scores equal to
+    ``obj_score_thr``, updates embeddings by low-score detections too, gives a track
+    found again its new score at once, and tracks one class. Their ``byte_tracker.py``
+    also drops the embeddings: its first round matches by IoU alone (1 - IoU up to 0.8),
+    lost tracks included, and there is no second round for high scores.
+
     Args:
         obj_score_thr: Detections must score higher than this.
         num_frames_retain: Frames a lost track is kept at 30 frames a second.
@@ -48,6 +64,7 @@ class JDETracker:
             by overlap with tracked ones that found no other. They start no track and do
             not update embeddings (BYTE, Zhang et al., arXiv:2110.06864). None ignores
             them.
+        low_score_cost_limit: Greatest 1 - IoU of a match with one of these.
         camera_motion: Estimator of the camera's motion, by which tracks are moved:
             ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
         noise_by_score: Whether a box weighs more in the Kalman filter, the higher it
@@ -67,6 +84,7 @@ class JDETracker:
         unconfirmed_cost_limit: float = 0.7,
         duplicate_iou: float = 0.85,
         low_score_thr: float | None = None,
+        low_score_cost_limit: float = 0.4,
         camera_motion: dict | None = None,
         noise_by_score: bool = False,
     ) -> None:
@@ -83,8 +101,10 @@ class JDETracker:
         self.unconfirmed_cost_limit = unconfirmed_cost_limit
         self.duplicate_iou = duplicate_iou
         self.low_score_thr = low_score_thr
+        self.low_score_cost_limit = low_score_cost_limit
         self.camera = None if camera_motion is None else CameraFollower(camera_motion)
         self.kalman_filter = KalmanFilter(noise_by_score)
+        self.num_dropped = 0
         self.reset()
 
     def reset(self, frame_rate: float | None = DEFAULT_FRAME_RATE) -> None:
@@ -99,9 +119,16 @@ class JDETracker:
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
         if self.camera is not None:
             self.camera.reset()
+        if self.num_dropped:
+            print_log(
+                f"{self.num_dropped} detections of the last video could not be tracked",
+                logger="current",
+                level=logging.WARNING,
+            )
+        self.num_dropped = 0
         self._frame = 0
         self._next_id = 1
-        nothing = Detections.select(np.empty((0, 4)), np.empty(0), None, None, 0)
+        nothing, _ = Detections.select(np.empty((0, 4)), np.empty(0), None, None, 0)
         self._tracks = self._start(nothing)
 
     def track(
@@ -164,8 +191,8 @@ class JDETracker:
             ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
 
         Raises:
-            ValueError: If the arrays differ in length, hold NaN or infinity, or
-                embeddings change their length within a video.
+            ValueError: If the arrays differ in length, or embeddings change their
+                length within a video.
         """
         self._frame += 1
         detections, low_score = self._select(bboxes, scores, embeddings, labels)
@@ -192,7 +219,9 @@ class JDETracker:
         _, missing, detections = self._match(
             missing, detections, by_overlap, self.iou_cost_limit
         )
-        _, missing, _ = self._match(missing, low_score, by_overlap, self.iou_cost_limit)
+        _, missing, _ = self._match(
+            missing, low_score, by_overlap, self.low_score_cost_limit
+        )
         _, refuted, detections = self._match(
             unconfirmed, detections, by_overlap, self.unconfirmed_cost_limit
         )
@@ -221,7 +250,18 @@ class JDETracker:
         labels: Tensor | np.ndarray | None,
     ) -> tuple[Detections, Detections]:
         """Detections of high score, and of low score if those count."""
-        found = Detections.select(bboxes, scores, embeddings, labels, self.lowest_score)
+        found, dropped = Detections.select(
+            bboxes, scores, embeddings, labels, self.lowest_score
+        )
+        if dropped and not self.num_dropped:
+            print_log(
+                f"frame {self._frame} of the video: {dropped} detections cannot be "
+                "tracked (not finite, too large or without height) and are dropped; "
+                "more of them are counted in num_dropped",
+                logger="current",
+                level=logging.WARNING,
+            )
+        self.num_dropped += dropped
         high = found.scores > self.obj_score_thr
         low_score = found[~high]
         # They are neither matched by embedding nor update one.

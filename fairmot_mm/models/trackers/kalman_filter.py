@@ -90,7 +90,13 @@ class KalmanFilter:
         # With L L^T the covariance, the distance is |L^-1 z|^2: one small inverse per
         # state, then a single matrix product for all pairs.
         innovation = self._innovation(means, covariances)
-        whitening = np.linalg.inv(np.linalg.cholesky(innovation))
+        try:
+            whitening = np.linalg.inv(np.linalg.cholesky(innovation))
+        except np.linalg.LinAlgError:
+            # A box that shrank a thousandfold leaves a covariance without valid digits.
+            values, vectors = np.linalg.eigh(innovation)
+            values = np.maximum(values, 1e-12 * values[:, -1:])
+            whitening = vectors.transpose(0, 2, 1) / np.sqrt(values)[:, :, None]
         # Relative to the mean of all: large coordinates would cancel digits.
         origin = means[:, :4].mean(0) if len(means) else 0
         expected = whitening @ (means[:, :4] - origin)[:, :, None]

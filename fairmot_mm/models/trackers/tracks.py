@@ -1,19 +1,39 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
+from typing_extensions import Self  # in Python from 3.11 on
 
 
 @dataclass
-class Tracks:
-    """N tracks as arrays; ``tracks[index]`` selects and orders all of them.
+class Table:
+    """Columns of one length; ``table[index]`` selects and orders all of them.
+
+    Attributes:
+        scores: (N,).
+        labels: (N,) classes.
+        embeddings: (N, D) of length 1.
+    """
+
+    scores: np.ndarray
+    labels: np.ndarray
+    embeddings: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: np.ndarray) -> Self:
+        columns = {f.name: getattr(self, f.name)[index] for f in fields(self)}
+        return type(self)(**columns)
+
+
+@dataclass
+class Tracks(Table):
+    """N tracks as arrays: the last scores, smoothed embeddings, and more.
 
     Attributes:
         ids: (N,) identities.
-        labels: (N,) classes.
-        scores: (N,) of the last detection.
         means: (N, 8) of the Kalman filter's state.
         covariances: (N, 8, 8) of the same.
-        embeddings: (N, D) of length 1, smoothed over time.
         first_frame: (N,) frame of the first detection.
         last_frame: (N,) frame of the last detection.
         tracked: (N,) bool, found on the last frame; lost if not.
@@ -22,22 +42,13 @@ class Tracks:
     """
 
     ids: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
-    embeddings: np.ndarray
     first_frame: np.ndarray
     last_frame: np.ndarray
     tracked: np.ndarray
     confirmed: np.ndarray
     expired: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: np.ndarray) -> "Tracks":
-        return Tracks(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def __add__(self, other: "Tracks") -> "Tracks":
         return Tracks(

@@ -361,6 +361,16 @@ def test_footage_from_a_video_shows_the_annotated_frames(tmp_path, make):
     assert dataset.records.sizes.tolist() == [[64, 48]] * 40
 
 
+def test_a_list_from_windows_is_read_like_the_others(make):
+    root, build = make("JDE")
+    expected = all_rows(build())
+    path = root / "lists/prw.train"
+    path.write_bytes(path.read_bytes().replace(b"/", b"\\").replace(b"\n", b"\r\n"))
+    dataset = build()
+    assert all_rows(dataset) == expected
+    assert dataset.get_data_info(0)["img_path"] == str(root / IMAGES["JDE"][0])
+
+
 ANNOTATION_ERRORS = {
     "MOT15": [
         ("TUD-Campus/gt/gt.txt", "2,1,5,5,12", "2,1,5,5,0", r"gt.txt:3: .*box of 0 x"),
@@ -541,6 +551,12 @@ ANNOTATION_ERRORS = {
         ),
         (
             "train_cocoformat.json",
+            '"category_id": 2',
+            '"category_id": 2.5',
+            r"unknown class 2\.5",
+        ),
+        (
+            "train_cocoformat.json",
             '"name": "pedestrian"',
             '"name": "p"',
             "unknown class 'ped",
@@ -558,6 +574,8 @@ ANNOTATION_ERRORS = {
         ("walk.csv", "3,4,", "4,4,", "walk.csv:4: frame 4 has no image in .*1 to 3"),
         ("walk.csv", "1,,", "1,4,", "walk.csv:3: id 4 is twice in .*a.png, .*line 2"),
         ("walk.csv", "frame,", "time,", "walk.csv:1: .*missing or twice frame; known"),
+        ("walk.csv", "frame,id", "frame,i'd", "walk.csv:1: .*missing or twice id; kno"),
+        ("walk.csv", "3,4,", '3,4",', "walk.csv:4: a quotation mark within a cell"),
         ("walk.csv", "frame,", "image,", "walk.csv:2: no image '1' in"),
     ],
 }

@@ -199,6 +199,12 @@ def test_code_in_a_checkpoint_is_not_run(train, work, tmp_path, way):
     assert harm.is_dir()
 
 
+def test_an_mmengine_that_leaves_it_to_pytorch_reads_its_log(train, work):
+    train(1)
+    train(2, resume=True)
+    assert "message_hub" in read_checkpoint(work / "epoch_2.pth")
+
+
 def test_text_in_a_checkpoint_is_not_run_as_a_config(train, work, tmp_path):
     harm, path = tmp_path / "harm", work / "epoch_1.pth"
     train(1)

@@ -3,9 +3,10 @@ import math
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from fairmot_mm.models.dense_heads import center_targets
-from fairmot_mm.models.dense_heads.center_targets import gaussian_radius
+from fairmot_mm.models.dense_heads.center_targets import center_targets, gaussian_radius
 
 
 def instances(boxes: list | torch.Tensor, labels: list | None = None) -> InstanceData:
@@ -82,3 +83,21 @@ def test_no_object_at_all():
     assert targets.cell.shape == (0,)
     assert targets.size.shape == (0, 4)
     assert targets.heatmap.shape == (1, 1, 8, 8)
+
+
+class DoublePrecision(TorchDispatchMode):
+    """Devices that were asked for double precision."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.devices = getattr(self, "devices", set())
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.dtype == torch.float64:
+            self.devices.add(out.device.type)
+        return out
+
+
+def test_radii_need_no_double_precision_of_apples_gpus():
+    with FakeTensorMode(), DoublePrecision() as asked:
+        radius = gaussian_radius(*torch.ones(2, 3, device="mps"))
+    assert (radius.device.type, radius.dtype) == ("mps", torch.float32)
+    assert asked.devices == {"cpu"}

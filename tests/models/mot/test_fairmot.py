@@ -7,6 +7,7 @@ import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.structures import InstanceData
+from networks import RESNET18
 
 from fairmot_mm.models import DCNv2
 from fairmot_mm.registry import MODELS
@@ -117,6 +118,26 @@ def test_tracks_of_real_frames_equal_the_published_ones(
     assert np.abs(counts[0] - counts[1]).max() <= 4
 
 
+class Maps(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> dict:
+        return self.model(images, mode="tensor")
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("num_ids", [None, 5])
+def test_can_be_traced(model_cfg, num_ids):
+    cfg = model_cfg | RESNET18
+    network = Maps(build(cfg, num_ids=num_ids).eval())
+    images = torch.rand(2, 3, 64, 96)
+    traced = torch.jit.trace(network, images[:1], strict=False)
+    for key, expected in network(images).items():
+        torch.testing.assert_close(traced(images)[key], expected)
+
+
 def test_the_three_modes(model_cfg):
     model = build(model_cfg, num_ids=5)
     images = torch.rand(2, 3, 64, 96)
@@ -149,6 +170,24 @@ def test_a_frame_is_decoded_into_its_own_pixels(model_cfg):
     assert torch.equal(small.scores, small.scores.sort(descending=True).values)
     assert torch.allclose(small.embeddings.norm(dim=1), torch.ones(len(small)))
     assert "cells" not in small
+
+
+def test_true_boxes_are_embedded_where_training_reads(model_cfg):
+    model = build(model_cfg).eval()
+    # Twice the input's height, and narrow: 8 columns of border on each side.
+    samples = video(1, size=(128, 160))
+    boxes = [[60, 40, 84, 90], [-30, 10, 20, 60], [150, 100, 159, 127], [9, 9, 9, 9]]
+    samples[0][0].gt_instances = InstanceData(bboxes=torch.tensor(boxes).float())
+    image = torch.rand(1, 1, 3, 64, 96)
+    (out,) = model(image, samples)
+    found = out[0].gt_instances.embeddings
+    # The second one's centre is left of the image, the last one has no extent.
+    assert found.norm(dim=1).tolist() == pytest.approx([1, 0, 1, 0])
+    # Centres (72, 65) and (154.5, 113.5) halved and moved, in cells of 4 pixels.
+    maps = model(image[0], mode="tensor")["embedding"][0]
+    for row, (x, y) in {0: (11, 8), 2: (21, 14)}.items():
+        cell = maps[:, y, x] / maps[:, y, x].norm()
+        assert torch.allclose(found[row], cell, atol=1e-5)
 
 
 def test_a_video_starts_at_frame_zero(model_cfg):

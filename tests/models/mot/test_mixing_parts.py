@@ -145,13 +145,19 @@ def test_another_tracker_inside_fairmot(model_cfg):
                 loss_wh=dict(type="mmdet.L1Loss"),
                 loss_offset=dict(type="mmdet.L1Loss"),
             ),
-            r"bbox_head=CenterNetHead lacks heatmap_branch, heatmap, boxes_at, .*"
+            r"bbox_head=CenterNetHead lacks heatmap, boxes_at, .*"
             r"loss_by_targets, predict_at_peaks: use fairmot_mm\.FairMOTHead",
         ),
         (
             "reid_head",
             dict(type="fairmot_mm.FairMOTHead"),
             r"reid_head=FairMOTHead lacks embeddings_at: use fairmot_mm\.EmbeddingHead",
+        ),
+        # Said before it is built, which would fail over its unscoped losses.
+        (
+            "bbox_head",
+            dict(type="mmdet.CenterNetHead"),
+            "bbox_head=CenterNetHead lacks",
         ),
         ("tracker", dict(type="fairmot_mm.FairMOTHead"), "tracker=FairMOTHead .*track"),
     ],
@@ -165,3 +171,41 @@ def test_a_part_that_lacks_something_is_named(key, part, message):
     )
     with pytest.raises(TypeError, match=message):
         MODELS.build(cfg | {key: part | dict(in_channels=64)})
+
+
+@pytest.mark.parametrize(
+    ("key", "changes", "message"),
+    [
+        (
+            "bbox_head",
+            dict(in_channels=7),
+            r"bbox_head\.in_channels=7.*\[64\] channels",
+        ),
+        (
+            "reid_head",
+            dict(in_channels=7),
+            r"reid_head\.in_channels=7.*\[64\] channels",
+        ),
+        ("neck", dict(in_channels=40), r"neck\.in_channels=40.*\[512\] channels"),
+        (
+            "bbox_head",
+            dict(feat_channels=-1),
+            r"bbox_head .*feat_channels=-1, expected",
+        ),
+        (
+            "bbox_head",
+            dict(loss_size=dict(type="mmdet.L1Loss", a=1)),
+            "bbox_head .*'a'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(key, changes, message):
+    cfg = dict(
+        type="fairmot_mm.FairMOT",
+        **RESNET18,
+        bbox_head=dict(type="fairmot_mm.FairMOTHead", in_channels=64),
+        reid_head=dict(type="fairmot_mm.EmbeddingHead", in_channels=64),
+    )
+    cfg[key] = cfg[key] | changes
+    with pytest.raises((TypeError, ValueError), match=message):
+        MODELS.build(cfg)(torch.rand(1, 3, 64, 96), mode="tensor")

@@ -161,8 +161,6 @@ def test_same_person_is_no_duplicate_after_reset():
         (np.zeros((1, 5)), [0.9], EMBEDDINGS[:1], None, "bboxes"),
         (BOX, [0.9], EMBEDDINGS[:2], None, "embeddings"),
         (BOX, [0.9], EMBEDDINGS[:1], [0, 1], "labels"),
-        (BOX * np.nan, [0.9], EMBEDDINGS[:1], None, "bboxes holds NaN"),
-        (BOX, [np.inf], EMBEDDINGS[:1], None, "scores holds NaN"),
     ],
 )
 def test_wrong_arrays_are_named(boxes, scores, embeddings, labels, named):
@@ -177,10 +175,46 @@ def test_embeddings_of_another_length_are_refused():
         tracker.update(BOX, np.array([0.9]), np.ones((1, 4)))
 
 
-def test_boxes_without_height_are_left_out():
-    tracker = JDETracker()
-    boxes = np.concatenate((BOX, [[5.0, 5.0, 9.0, 5.0]]))
-    assert set(step(tracker, boxes, [0, 1])) == {1}
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("bboxes", [5.0, 5, 9, 5]),
+        ("bboxes", [5.0, np.nan, 9, 50]),
+        ("bboxes", [-np.inf, 5, 9, 50]),
+        ("bboxes", [0.0, 0, 3e38, 3e38]),
+        ("scores", np.nan),
+        ("scores", np.inf),
+        ("embeddings", np.nan),
+        ("embeddings", -np.inf),
+    ],
+)
+def test_a_detection_that_cannot_be_tracked_is_dropped_and_counted(key, value, dtype):
+    tracker = JDETracker(low_score_thr=0.1)
+    whole = dict(bboxes=FAR, scores=np.array([0.9]), embeddings=EMBEDDINGS[1:2])
+    bad = {k: np.array(v, dtype) for k, v in whole.items()}
+    bad[key][:] = value
+    if key != "scores":
+        bad["scores"][:] = 0.2  # low scores as well
+    known = dict(bboxes=BOX, scores=np.array([0.9]), embeddings=EMBEDDINGS[:1])
+    given = {k: np.concatenate((known[k], bad[k])) for k in known}
+    for frame in range(1, 4):
+        assert tracker.update(**given).instances_id.tolist() == [1]
+        assert tracker.num_dropped == frame
+    tracker.reset()
+    assert tracker.num_dropped == 0
+
+
+def test_any_stream_of_finite_boxes_can_be_tracked():
+    rng = np.random.default_rng(0)
+    tracker = JDETracker(low_score_thr=0.1, num_frames_retain=3)
+    for _ in range(300):
+        size = 10.0 ** rng.uniform(-6, 6, (6, 1))
+        boxes = rng.uniform(-1, 1, (6, 4)) * size
+        embeddings = rng.normal(size=(6, 8)) * 10.0 ** rng.integers(-30, 15, (6, 1))
+        embeddings[0] = 0
+        out = tracker.update(boxes, rng.uniform(size=6), embeddings)
+        assert out.bboxes.isfinite().all()
 
 
 def test_toolbox_entry_starts_a_video_at_frame_zero():

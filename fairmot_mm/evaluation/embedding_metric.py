@@ -1,0 +1,149 @@
+"""How well embeddings tell people apart, at the true boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from mmdet.structures import DetDataSample
+from mmengine.logging import MMLogger
+
+from fairmot_mm.registry import METRICS
+from fairmot_mm.structures.arrays import to_numpy
+
+from .frame_metric import FrameMetric, join_frames
+from .reference_figures import verification_rates
+
+# Embeddings (n, D), identities (n,) and labels (n,) of the boxes with both; number of
+# boxes with an identity but without an embedding.
+_Frame = tuple[np.ndarray, np.ndarray, np.ndarray, int]
+
+
+@METRICS.register_module()
+class EmbeddingMetric(FrameMetric):
+    """How well embeddings tell people apart, at the true boxes: no detector is judged.
+
+    Figures are fractions. ``emb/TPR@FAR0.1`` to ``emb/TPR@FAR0.0001``: true positive
+    rates at false positive rates over all pairs of boxes, as the reference
+    implementation's ``test_emb.py``. ``emb/rank1@10`` and ``emb/mAP@10``: a box of
+    frame t is searched among the boxes of frame t + 10 of its sequence. There is one
+    right box, so its average precision is 1 / rank, and ties are lost: equal embeddings
+    tell nobody apart. Boxes whose identity is not on the later frame are not searched.
+    Identities are a sequence's own, and those of different classes differ.
+
+    Every frame is a ``DetDataSample`` with the metas of :class:`FrameMetric` and, where
+    there is ground truth, ``gt_instances``: ``instances_ids`` (-1 for none), ``labels``
+    and ``embeddings`` (n, D) of unit length, zero where there is none (:class:`FairMOT`
+    reads them off its map). Frames without are left out.
+
+    Args:
+        gaps: Numbers of frames between a box and those it is searched among.
+        false_rates: False positive rates of the pairs.
+        max_boxes: If there are more, so many are drawn for the pairs, whose number
+            grows with the square (5000: 1.5 GB for a moment). The ranks are of all.
+        seed: Of this draw.
+        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
+            collected through the process group.
+    """
+
+    default_prefix = "emb"
+
+    def __init__(
+        self,
+        gaps: Sequence[int] = (1, 10, 30, 100),
+        false_rates: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4),
+        max_boxes: int = 5000,
+        seed: int = 317,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gaps = tuple(gaps)
+        self.false_rates = tuple(false_rates)
+        self.max_boxes = max_boxes
+        self.seed = seed
+
+    def read_frame(self, frame: DetDataSample) -> _Frame | None:
+        """Embeddings of one frame's people, if it has ground truth."""
+        truth = frame.get("gt_instances", {})
+        if "embeddings" not in truth:
+            return None
+        embeddings, ids, labels = (
+            to_numpy(truth[key]) for key in ("embeddings", "instances_ids", "labels")
+        )
+        embedded = embeddings.any(1)
+        kept = embedded & (ids >= 0)
+        missing = int((~embedded & (ids >= 0)).sum())
+        return embeddings[kept], ids[kept], labels[kept], missing
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """Score the frames of all processes (in the main one only)."""
+        logger = MMLogger.get_current_instance()
+        videos: list[dict[int, _Frame]] = list(join_frames(results).values())
+        frames = [frame for video in videos for frame in video.values()]
+        count = sum(len(frame[0]) for frame in frames)
+        if not count:
+            logger.warning(
+                "EmbeddingMetric: no frame has embeddings of true boxes, so no "
+                "figures: set with_ground_truth=True of the test dataset"
+            )
+            return {}
+        figures = self._pair_figures(videos)
+        for gap in self.gaps:
+            figures |= _search_figures(videos, gap)
+        missing = sum(frame[3] for frame in frames)
+        logger.info(
+            f"embeddings of {count} true boxes ({missing} more have their centre "
+            f"outside the image): "
+            + ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
+        )
+        return figures
+
+    def _pair_figures(self, videos: Sequence[dict[int, _Frame]]) -> dict[str, float]:
+        """True positive rates over the pairs of all boxes, or of those drawn."""
+        logger = MMLogger.get_current_instance()
+        keys, embeddings = [], []
+        for number, video in enumerate(videos):
+            for vectors, ids, labels, _ in video.values():
+                keys.append(np.column_stack((np.full(len(ids), number), labels, ids)))
+                embeddings.append(vectors)
+        _, identities = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+        vectors = np.concatenate(embeddings)
+        if len(vectors) > self.max_boxes:
+            logger.info(
+                f"pairs of {self.max_boxes} of the {len(vectors)} boxes, drawn by seed "
+                f"{self.seed}"
+            )
+            rng = np.random.default_rng(self.seed)
+            drawn = rng.choice(len(vectors), self.max_boxes, replace=False)
+            vectors, identities = vectors[drawn], identities[drawn]
+        rates = verification_rates(vectors, identities.ravel(), self.false_rates)
+        # No rates without positive or without negative pairs.
+        pairs = zip(self.false_rates, rates, strict=False)
+        return {f"TPR@FAR{level:g}": rate for level, rate in pairs}
+
+
+def _search_figures(videos: Iterable[dict[int, _Frame]], gap: int) -> dict[str, float]:
+    """Rank-1 rate and mAP of searches so many frames later; none if nobody is."""
+    ranks = [
+        _ranks(frame, video[number + gap])
+        for video in videos
+        for number, frame in video.items()
+        if number + gap in video
+    ]
+    found = np.concatenate(ranks) if ranks else np.empty(0)
+    if len(found) == 0:
+        return {}
+    return {
+        f"rank1@{gap}": float((found == 1).mean()),
+        f"mAP@{gap}": float((1 / found).mean()),
+    }
+
+
+def _ranks(query: _Frame, gallery: _Frame) -> np.ndarray:
+    """Rank, from 1, of the right box for each query whose identity is there."""
+    same_class = query[2][:, None] == gallery[2]
+    right = (query[1][:, None] == gallery[1]) & same_class
+    similarity = np.where(same_class, query[0] @ gallery[0].T, -np.inf)
+    searched = right.any(1)
+    best = np.where(right, similarity, -np.inf).max(1, initial=-np.inf)
+    return (similarity >= best[:, None]).sum(1)[searched]

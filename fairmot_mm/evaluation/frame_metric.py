@@ -1,0 +1,76 @@
+"""What metrics of tracked frames share: gathering the frames of all processes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+from mmdet.structures import DetDataSample
+from mmengine.dist import broadcast_object_list, gather_object, is_main_process
+from mmengine.evaluator import BaseMetric
+
+# Folder of the sequence, or its name; first and last evaluated frame, from 1.
+Video = tuple[str, tuple[int, int]]
+
+
+class FrameMetric(BaseMetric):
+    """Metric of tracked frames, computed in the main process.
+
+    Every frame is a ``DetDataSample`` with the metas ``sequence_root`` (folder; if
+    there is none, ``sequence_name``), ``frame_number`` (from 1) and ``frame_range``
+    (first and last evaluated frame, from 1, inclusive).
+    """
+
+    results: list
+
+    @abstractmethod
+    def read_frame(self, frame: DetDataSample) -> object:
+        """What to keep of a frame, on the CPU; None if nothing."""
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep what the figures need of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: ``TrackDataSample`` as dicts.
+        """
+        for data_sample in data_samples:
+            for frame in data_sample["video_data_samples"]:
+                if (kept := self.read_frame(frame)) is not None:
+                    folder = frame.get("sequence_root") or frame.sequence_name
+                    video = str(folder), tuple(frame.frame_range)
+                    self.results.append((video, int(frame.frame_number), kept))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Compute the figures of all processes' frames.
+
+        Args:
+            size: Not used: it counts videos or frames, and processes have unequal
+                shares of frames.
+
+        Returns:
+            The figures, the same in every process.
+        """
+        # Through the process group: the toolbox's own way takes equal shares, and files
+        # in a folder that all machines would have to share.
+        gathered = gather_object(self.results)
+        self.results = []
+        figures: list = [None]
+        if is_main_process():
+            found = self.compute_metrics(list(chain.from_iterable(gathered)))
+            figures = [{f"{self.prefix}/{key}": x for key, x in found.items()}]
+        broadcast_object_list(figures)
+        return figures[0]
+
+
+def join_frames(results: Sequence[tuple]) -> dict[Video, dict[int, Any]]:
+    """Frames by video and number, in an order that does not depend on who tracked what.
+
+    A sampler may repeat frames to fill up a process' share: the first one counts.
+    """
+    videos: dict[Video, dict[int, Any]] = {}
+    for video, number, kept in results:
+        videos.setdefault(video, {}).setdefault(number, kept)
+    return {key: dict(sorted(videos[key].items())) for key in sorted(videos)}

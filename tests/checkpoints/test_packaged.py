@@ -1,0 +1,38 @@
+import pytest
+
+from fairmot_mm.apis import init_model
+from fairmot_mm.checkpoints.packaged import PACKAGED_WEIGHTS, PREFIX, resolve
+
+
+def test_names_of_the_package():
+    assert resolve(f"{PREFIX}yolov5s_576x320") == PACKAGED_WEIGHTS
+    assert resolve("http://a/b.pth") == "http://a/b.pth"
+
+
+def test_unknown_name_lists_what_there_is():
+    with pytest.raises(FileNotFoundError, match="which has fairmot://yolov5s_576x320"):
+        resolve(f"{PREFIX}yolov9")
+
+
+def test_weights_are_small():
+    assert PACKAGED_WEIGHTS.stat().st_size < 12e6
+
+
+def test_model_out_of_the_box():
+    model = init_model()
+    assert model.tracker.obj_score_thr == 0.3
+    weight = model.backbone.stem.conv.conv.weight
+    own = init_model(model.cfg, f"{PREFIX}yolov5s_576x320")
+    assert (own.backbone.stem.conv.conv.weight == weight).all()
+    # Weights of this precision are not what a random start gives.
+    assert not (init_model(model.cfg).backbone.stem.conv.conv.weight == weight).all()
+
+
+def test_training_starts_from_it():
+    """A bare runner's ``load_from`` takes the name."""
+    from mmengine.runner import CheckpointLoader
+
+    import fairmot_mm.engine.hooks  # noqa: F401  (knows the prefix)
+
+    loaded = CheckpointLoader.load_checkpoint(f"{PREFIX}yolov5s_576x320")
+    assert "backbone.stem.conv.conv.weight" in loaded["state_dict"]
