@@ -1,6 +1,6 @@
 import copy
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from mmdet.structures import TrackDataSample
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
+from fairmot_mm.registry import DATASETS
 from fairmot_mm.streams import (
     ResultsSink,
     VideoSink,
@@ -83,7 +84,7 @@ def track_video(
             results = ResultsSink(results_file, with_classes=num_classes > 1)
             sinks.append(stack.enter_context(closing(results)))
         if drawing_file is not None:
-            names = [f"class {number + 1}" for number in range(num_classes)]
+            names = _class_names(getattr(model, "cfg", {}), num_classes)
             drawing = VideoSink(drawing_file, frame_rate, names)
             sinks.append(stack.enter_context(closing(drawing)))
         write_later = stack.enter_context(write_behind(write, WAITING))
@@ -96,3 +97,14 @@ def track_video(
     if count == 0 and not (stop and stop.is_set()):
         raise ValueError(f"not a single frame in {source}")
     return count
+
+
+def _class_names(cfg: Mapping, num_classes: int) -> list[str]:
+    """Names of the test data's classes; numbers from 1 if these are not the model's."""
+    data = cfg.get("test_dataloader", {}).get("dataset", {})
+    data = data.get("source", data)  # of AnnotatedVideoDataset
+    metainfo = getattr(DATASETS.get(str(data.get("type"))), "METAINFO", {})
+    names = (data.get("metainfo") or metainfo).get("classes") or ()
+    if len(names) == num_classes:
+        return list(names)
+    return [f"class {number + 1}" for number in range(num_classes)]

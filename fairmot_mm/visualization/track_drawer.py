@@ -70,7 +70,7 @@ class TrackDrawer:
             labels = to_numpy(labels)
             _check_length("labels", labels, len(boxes))
             names = (class_names[int(label)] for label in labels)
-            captions = [f"{c} {n}" for c, n in zip(captions, names, strict=True)]
+            captions = [f"{n} {c}" for c, n in zip(captions, names, strict=True)]
 
         drawn = np.isfinite(boxes).all(axis=1)
         boxes = whole_pixels(boxes[drawn])

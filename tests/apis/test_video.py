@@ -5,11 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
+from fairmot_mm.apis.video import _class_names
+from fairmot_mm.datasets.sources.visdrone import VISDRONE_CLASSES
 from fairmot_mm.formats.mot_results import read_results
 from fairmot_mm.models import JDETracker
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG = """\
 _base_ = {base!r}
 model = dict(
@@ -29,7 +33,7 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    base = Path(__file__).parents[2] / "configs/fairmot_dla34_overfit.py"
+    base = CONFIGS / "fairmot_dla34_overfit.py"
     path = tmp_path_factory.mktemp("config") / "small.py"
     path.write_text(CONFIG.format(base=str(base)))
     return init_model(path, device="cpu")
@@ -208,7 +212,7 @@ def test_streams_on_one_model_do_not_mix(model, images, tmp_path):
 
 
 def test_several_classes_are_told_apart(images, tmp_path):
-    base = Path(__file__).parents[2] / "configs/fairmot_dla34_overfit.py"
+    base = CONFIGS / "fairmot_dla34_overfit.py"
     path = tmp_path / "small.py"
     path.write_text(CONFIG.format(base=str(base)))
     options = {"model.bbox_head.num_classes": 3}
@@ -227,3 +231,20 @@ def test_wrong_sources_are_named(model, tmp_path):
     (tmp_path / "1.jpg").write_bytes(b"no image")
     with pytest.raises(OSError, match=r"unreadable image .*1\.jpg"):
         track_video(model, tmp_path, tmp_path / "tracks.txt")
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ("mcfairmot_dla34_visdrone.py", VISDRONE_CLASSES[:10]),
+        ("fairmot_dla34_mot17.py", ("pedestrian",)),
+        ("fairmot_dla34_mot17.py", ("class 1", "class 2")),
+    ],
+)
+def test_classes_are_called_as_in_the_test_data(config, names):
+    cfg = Config.fromfile(CONFIGS / config)
+    assert _class_names(cfg, len(names)) == list(names)
+    assert _class_names({}, 1) == ["class 1"]
+    cfg.test_dataloader.dataset.metainfo = dict(classes=["a"])
+    if "source" not in cfg.test_dataloader.dataset:
+        assert _class_names(cfg, 1) == ["a"]

@@ -80,6 +80,16 @@ def test_class_names_only_where_there_is_a_choice(frame):
     assert (plain != two_classes).any()
 
 
+def test_class_names_come_before_identities(frame, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        "fairmot_mm.visualization.track_drawer.put_text",
+        lambda image, text, *_: written.append(text),
+    )
+    TrackDrawer().draw(frame, BOX, [12], labels=[1], class_names=["person", "car"])
+    assert written[0] == "car 12"
+
+
 def test_header_counts_frames(frame):
     drawer = TrackDrawer(trail_length=0)
     first, second = (drawer.draw(frame, BOX, [7]) for _ in range(2))

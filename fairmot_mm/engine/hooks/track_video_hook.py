@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from fairmot_mm.formats.images import read_image, write_image
+from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import HOOKS
 from fairmot_mm.streams import VideoSink
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
@@ -92,11 +93,13 @@ class TrackVideoHook(Hook):
                 class_names,
                 self.trail_length,
             )
-        drawing = self._video.write(
-            sample.frame_id, read_image(path), sample.pred_track_instances
-        )
+        if (index := sample.get("frame_index")) is None:
+            image, name = read_image(path), path.stem
+        else:
+            image, name = read_frame(sample.img_path, index), f"{index + 1:06d}"
+        drawing = self._video.write(sample.frame_id, image, sample.pred_track_instances)
         if self.save_frames:
-            write_image(self.out_dir / sequence / f"{path.stem}.jpg", drawing)
+            write_image(self.out_dir / sequence / f"{name}.jpg", drawing)
 
     def _finish_sequence(self) -> None:
         if self._video is not None and self._sequence is not None:

@@ -109,3 +109,24 @@ def test_unreadable_image_is_named(runner, images, tmp_path):
     images["A"][0].write_text("no image")
     with pytest.raises(OSError, match=r"000001\.png"):
         hook.after_test_iter(runner, 0, {}, make_output(images["A"][0]))
+
+
+def test_frames_of_a_video_file(runner, tmp_path):
+    path = tmp_path / "walk.avi"
+    size, codec = (64, 48), cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), codec, 15, size)
+    for grey in (20, 200):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    hook = TrackVideoHook(str(tmp_path / "out"))
+    for index in (0, 1):
+        metas = dict(sequence_name="walk", frame_index=index)
+        hook.after_test_iter(
+            runner, index, {}, make_output(path, first_frame=index, **metas)
+        )
+    hook.after_test_epoch(runner)
+    corners = [
+        cv2.imread(str(tmp_path / "out/walk" / name))[-1, -1, 0]
+        for name in ("000001.jpg", "000002.jpg")
+    ]
+    assert np.abs(np.array(corners, int) - (20, 200)).max() < 10
