@@ -81,7 +81,7 @@ class VideoWriter:
         count = cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT)
         if count < self.num_frames:
             raise OSError(
-                f"{self.path}: {count:.0f} of {self.num_frames} frames can be read; "
+                f"{self.path}: {max(count, 0):.0f} of {self.num_frames} frames can be read; "
                 "the disk is full, or the file was changed"
             )
 
