@@ -13,6 +13,15 @@ train_dataloader = dict(
         pipeline={{_base_.train_pipeline}},
     )
 )
+test_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="AnnotatedVideoDataset",
+        source=dict(type="VisDroneFrameDataset", data_root="data/VisDrone2019-MOT-val"),
+        input_size={{_base_.test_dataloader.dataset.input_size}},
+        pipeline={{_base_.test_pipeline}},
+    )
+)
 model = dict(
     bbox_head=dict(num_classes=10),
     # Vehicles are wide, and everything is small from the air: no box is hidden.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from .cases import Case
@@ -14,3 +14,8 @@ BACKENDS = ("trackeval", "motmetrics")
 def evaluate(cases: Sequence[Case], backend: str) -> Figures:
     """Score by one of ``BACKENDS``: see ``evaluate`` in ``BACKEND_backend.py``."""
     return import_module(f".{backend}_backend", __package__).evaluate(cases)
+
+
+def evaluate_by_class(cases: Mapping[str, Sequence[Case]], backend: str) -> Figures:
+    """Score classes: see ``evaluate_by_class`` in ``BACKEND_backend.py``."""
+    return import_module(f".{backend}_backend", __package__).evaluate_by_class(cases)

@@ -10,15 +10,22 @@ FRACTIONS = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
 COUNTS = ("IDSW", "FP", "FN", "MT", "ML", "Frag")
 NAMES = FRACTIONS + COUNTS
 COMBINED = "COMBINED"
+CLASS_AVERAGED = "class_averaged"
+DETECTION_AVERAGED = "detection_averaged"
 
 Figures = dict[str, dict[str, float]]
 
 
-def format_table(figures: Figures) -> str:
-    """Lay figures out as a Markdown table: fractions in percent, combined ones last."""
+def format_table(figures: Figures, rows: str = "Sequence") -> str:
+    """Lay figures out as a Markdown table: fractions in percent, combined ones last.
+
+    Args:
+        figures: By sequence, or by class.
+        rows: What a row is, for the header.
+    """
     names = sorted(figures, key=lambda name: name == COMBINED)
     present = [key for key in NAMES if any(key in figures[name] for name in names)]
-    table = [["Sequence", *present]]
+    table = [[rows, *present]]
     for name in names:
         cells = (_format_figure(key, figures[name].get(key)) for key in present)
         table.append([name, *cells])

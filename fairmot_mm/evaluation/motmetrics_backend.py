@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import motmetrics
 import numpy as np
 from mmengine.logging import print_log
 
-from fairmot_mm.formats.mot import evaluated_pedestrians
+from fairmot_mm.formats.mot import DISTRACTORS, evaluated_pedestrians
 
-from .cases import Case
-from .figures import COMBINED, COUNTS, Figures
+from .cases import Case, with_ground_truth
+from .figures import (
+    CLASS_AVERAGED,
+    COMBINED,
+    COUNTS,
+    DETECTION_AVERAGED,
+    Figures,
+)
 
-# Person on vehicle, static person, distractor, reflection.
-_IGNORED_CLASSES = (2, 7, 8, 12)
 _MATCHING_IOU = 0.5
 
 # The counts that all figures follow from; they add up over sequences.
@@ -53,10 +57,36 @@ def evaluate(cases: Sequence[Case]) -> Figures:
         All ``NAMES`` except HOTA, DetA and AssA, by sequence and for ``'COMBINED'``.
     """
     counts = {case.name: _counts(case) for case in cases}
-    counts[COMBINED] = {
-        key: sum(count[key] for count in counts.values()) for key in _MOTMETRICS_NAMES
-    }
+    counts[COMBINED] = _sum(counts.values())
     return {name: _figures(count) for name, count in counts.items()}
+
+
+def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
+    """Score the classes by motmetrics, averaged as TrackEval averages them.
+
+    Returns:
+        All ``NAMES`` except HOTA, DetA and AssA, by class, for ``'class_averaged'`` and
+        ``'detection_averaged'``, see :func:`.trackeval_backend.evaluate_by_class`.
+    """
+    counts = {name: _sum(map(_counts, cases[name])) for name in cases}
+    figures = {name: _figures(count) for name, count in counts.items()}
+    present = [figures[name] for name in with_ground_truth(cases)]
+    if not present:
+        return figures
+    averaged = {
+        key: sum(found[key] for found in present)
+        / (1 if key in COUNTS else len(present))
+        for key in present[0]
+    }
+    return figures | {
+        CLASS_AVERAGED: averaged,
+        DETECTION_AVERAGED: _figures(_sum(counts.values())),
+    }
+
+
+def _sum(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    found = list(counts)
+    return {key: sum(count[key] for count in found) for key in _MOTMETRICS_NAMES}
 
 
 def _counts(case: Case) -> dict[str, float]:
@@ -77,10 +107,12 @@ def _accumulate(case: Case) -> motmetrics.MOTAccumulator:
     annotations = case.annotations
     people = annotations.select(evaluated_pedestrians(annotations))
     ignored = annotations.select(
-        np.isin(annotations.classes, _IGNORED_CLASSES) | (annotations.visibility < 0)
+        np.isin(annotations.classes, DISTRACTORS) | (annotations.visibility < 0)
     )
     result_frames = case.results[:, 0]
     scored = np.unique(result_frames)
+    if case.every_frame:
+        scored = np.union1d(scored, people.frames)
     unscored = np.setdiff1d(people.frames, scored)
     if len(unscored):
         print_log(

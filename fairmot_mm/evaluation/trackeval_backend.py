@@ -11,10 +11,22 @@ from pathlib import Path
 import numpy as np
 import trackeval
 
-from .cases import Case
-from .figures import COMBINED, COUNTS, FRACTIONS, Figures
+from .cases import PLAIN, Case, with_ground_truth
+from .figures import (
+    CLASS_AVERAGED,
+    COMBINED,
+    COUNTS,
+    DETECTION_AVERAGED,
+    FRACTIONS,
+    Figures,
+)
 
 _KNOWN_CLASSES = range(1, 14)
+_METRICS = (
+    trackeval.metrics.HOTA(),
+    trackeval.metrics.CLEAR({"PRINT_CONFIG": False}),
+    trackeval.metrics.Identity({"PRINT_CONFIG": False}),
+)
 
 
 def evaluate(cases: Sequence[Case]) -> Figures:
@@ -23,79 +35,84 @@ def evaluate(cases: Sequence[Case]) -> Figures:
     The raw ground truth is used: a detection that matches a distractor (static
     person, person on vehicle, reflection, ...) is neither right nor wrong. The
     protocol is that of MOT15 where the ground truth has no classes, of MOT20 for
-    sequences named so, of MOT17 (and MOT16) otherwise. HOTA, DetA and AssA are means
-    over the localisation thresholds.
+    sequences named so, of MOT17 (and MOT16) otherwise; TrackEval combines sequences of
+    several. HOTA, DetA and AssA are means over the localisation thresholds.
 
     Returns:
         All ``NAMES`` by sequence, and for ``'COMBINED'``.
 
     Raises:
-        ValueError: The sequences are of more than one protocol, or a class is unknown.
+        ValueError: A class is unknown.
     """
-    benchmark = _common_benchmark(cases)
-    metrics = (
-        trackeval.metrics.HOTA(),
-        trackeval.metrics.CLEAR({"PRINT_CONFIG": False}),
-        trackeval.metrics.Identity({"PRINT_CONFIG": False}),
-    )
-    # TrackEval reads files and prints as it goes.
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        dataset = _write_dataset(Path(folder), cases, benchmark)
-        scores: list[dict[str, dict]] = [{} for _ in metrics]
-        for case in cases:
-            raw = dataset.get_raw_seq_data("tracker", case.name)
-            data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
-            for metric, score in zip(metrics, scores, strict=True):
-                score[case.name] = metric.eval_sequence(data)
-        for metric, score in zip(metrics, scores, strict=True):
-            score[COMBINED] = metric.combine_sequences(score)
+    scores = _scores(cases)
     return {name: _figures(*(score[name] for score in scores)) for name in scores[0]}
 
 
-def _common_benchmark(cases: Sequence[Case]) -> str:
-    by_benchmark = {_benchmark(case): case.name for case in cases}
-    if len(by_benchmark) > 1:
-        examples = ", ".join(f"{name} is {key}" for key, name in by_benchmark.items())
-        raise ValueError(
-            f"sequences of more than one protocol ({examples}); evaluate them "
-            "separately"
+def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
+    """Score the classes by TrackEval and combine them as it does.
+
+    Returns:
+        All ``NAMES`` by class, and for ``'class_averaged'`` (the mean of fractions over
+        the classes that have ground truth; counts add up) and ``'detection_averaged'``
+        (of all objects, whatever their class).
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    scores = {name: [s[COMBINED] for s in _scores(cases[name])] for name in cases}
+    figures = {name: _figures(*scores[name]) for name in cases}
+    averages: dict[str, list[Mapping]] = {CLASS_AVERAGED: [], DETECTION_AVERAGED: []}
+    present = with_ground_truth(cases)
+    if not present:
+        return figures
+    for i, metric in enumerate(_METRICS):
+        by_name = {name: score[i] for name, score in scores.items()}
+        averages[DETECTION_AVERAGED].append(
+            metric.combine_classes_det_averaged(by_name)
         )
-    return next(iter(by_benchmark))
-
-
-def _benchmark(case: Case) -> str:
-    """TrackEval's name of the protocol."""
-    if case.is_mot15:
-        return "MOT15"
-    return "MOT20" if case.name.startswith("MOT20") else "MOT17"
-
-
-def _write_dataset(
-    folder: Path, cases: Sequence[Case], benchmark: str
-) -> trackeval.datasets.MotChallenge2DBox:
-    """Write the cases to ``folder`` as TrackEval reads them."""
-    for case in cases:
-        if benchmark != "MOT15":
-            _check_classes(case)
-        annotations, name = case.annotations, f"{case.name}.txt"
-        _write_columns(
-            folder / "gt" / name,
-            annotations.frames,
-            annotations.ids,
-            annotations.boxes,
-            annotations.marks,
-            annotations.classes,
-            annotations.visibility,
+        averages[CLASS_AVERAGED].append(
+            metric.combine_classes_class_averaged({k: by_name[k] for k in present})
         )
-        # No class: TrackEval ignores a tracker's, but refuses any above 1.
-        _write_columns(
-            folder / "tracker" / name,
-            *(case.results[:, 0], case.results[:, 1], case.results[:, 2:]),
-            np.full(len(case.results), -1),
-        )
+    return figures | {name: _figures(*found) for name, found in averages.items()}
+
+
+def _scores(cases: Sequence[Case]) -> list[dict[str, dict]]:
+    """What each metric finds, by sequence and for ``'COMBINED'``."""
+    scores: list[dict[str, dict]] = [{} for _ in _METRICS]
+    # TrackEval reads files and prints as it goes.
+    with contextlib.redirect_stdout(io.StringIO()):
+        for case in cases:
+            with tempfile.TemporaryDirectory() as folder:
+                dataset = _write_dataset(Path(folder), case)
+                raw = dataset.get_raw_seq_data("tracker", case.name)
+                data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
+            for metric, score in zip(_METRICS, scores, strict=True):
+                score[case.name] = metric.eval_sequence(data)
+        for metric, score in zip(_METRICS, scores, strict=True):
+            score[COMBINED] = metric.combine_sequences(score)
+    return scores
+
+
+def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2DBox:
+    """Write the case to ``folder`` as TrackEval reads it."""
+    if case.protocol != PLAIN:
+        _check_classes(case)
+    annotations, name = case.annotations, f"{case.name}.txt"
+    _write_columns(
+        folder / "gt" / name,
+        annotations.frames,
+        annotations.ids,
+        annotations.boxes,
+        annotations.marks,
+        annotations.classes,
+        annotations.visibility,
+    )
+    # No class: TrackEval ignores a tracker's, but refuses any above 1.
+    _write_columns(
+        folder / "tracker" / name,
+        *(case.results[:, 0], case.results[:, 1], case.results[:, 2:7]),
+        np.full(len(case.results), -1),
+    )
     return trackeval.datasets.MotChallenge2DBox(
         {
             "GT_FOLDER": str(folder / "gt"),
@@ -103,8 +120,8 @@ def _write_dataset(
             "TRACKERS_FOLDER": str(folder),
             "TRACKERS_TO_EVAL": ["tracker"],
             "TRACKER_SUB_FOLDER": "",
-            "BENCHMARK": benchmark,
-            "SEQ_INFO": {case.name: case.length for case in cases},
+            "BENCHMARK": case.protocol,
+            "SEQ_INFO": {case.name: case.length},
             "SKIP_SPLIT_FOL": True,
             "PRINT_CONFIG": False,
         }
@@ -118,7 +135,7 @@ def _check_classes(case: Case) -> None:
     if len(unknown):
         row = unknown[np.argmin(annotations.lines[unknown])]
         raise ValueError(
-            f"{case.sequence.gt_path}:{annotations.lines[row]}: class "
+            f"{case.source}:{annotations.lines[row]}: class "
             f"{annotations.classes[row]}, expected 1 (pedestrian) to 13"
         )
 

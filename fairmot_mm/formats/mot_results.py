@@ -46,7 +46,9 @@ def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
     return "".join(line % tuple(row) for row in columns[order].tolist())
 
 
-def write_results(path: str | Path, rows: np.ndarray) -> None:
+def write_results(
+    path: str | Path, rows: np.ndarray, classes: np.ndarray | None = None
+) -> None:
     """Write a result file in the benchmark's format, sorted by (frame, id).
 
     It is either whole or not there, see :func:`write_file`.
@@ -54,32 +56,45 @@ def write_results(path: str | Path, rows: np.ndarray) -> None:
     Args:
         path: File to write; its folder is created.
         rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
+        classes: See :func:`result_lines`.
     """
-    write_file(Path(path), result_lines(rows).encode())
+    write_file(Path(path), result_lines(rows, classes).encode())
 
 
-def read_results(path: str | Path, length: int | None = None) -> np.ndarray:
+def read_results(
+    path: str | Path, length: int | None = None, with_classes: bool = False
+) -> np.ndarray:
     """Read and check a result file.
 
     Args:
         path: Lines of ``frame,id,x,y,w,h[,score[,...]]``; may be empty.
         length: Frames of the sequence, if results beyond it are an error.
+        with_classes: Read the eighth column as well: the class, from 1.
 
     Returns:
         (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if
-        the file has none).
+        the file has none); (N, 8) with classes.
 
     Raises:
         FileNotFoundError: The file is missing.
         ValueError: ``FILE:LINE`` is not what it should be: not a finite number, too
             few columns, a frame below 1 or beyond ``length``, an identity twice in a
-            frame.
+            frame, a class that is no whole number from 1.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file")
-    table = read_table(path, min_columns=6)
-    values = check_keys(table, {0: "frame", 1: "id"}, length).values
+    table = read_table(path, min_columns=8 if with_classes else 6)
+    integers = {0: "frame", 1: "id"} | ({7: "class"} if with_classes else {})
+    table = check_keys(table, integers, length)
+    values = table.values
+    if with_classes:
+        table.without(
+            "unknown class",
+            values[:, 7] < 1,
+            lambda i: f"class {values[i, 7]:.0f}, expected 1 or more",
+        )
+        return values[:, :8]
     if values.shape[1] == 6:
         values = np.column_stack((values, np.ones(len(values))))
     return values[:, :7]

@@ -169,9 +169,9 @@ def test_footage_is_read_in_order_without_reopening(footage, monkeypatch):
     dataset = build(footage)
     opened, capture = [], cv2.VideoCapture
 
-    def open_video(path: str) -> cv2.VideoCapture:
-        opened.append(path)
-        return capture(path)
+    def open_video(*arguments) -> cv2.VideoCapture:
+        opened.append(arguments)
+        return capture(*arguments)
 
     monkeypatch.setattr(video_file.cv2, "VideoCapture", open_video)
     video_file._opened.cache_clear()

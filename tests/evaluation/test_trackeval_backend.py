@@ -15,8 +15,20 @@ def test_unknown_class_is_named(tmp_path):
         score("trackeval", [sequence], tmp_path)
 
 
-def test_protocols_are_not_mixed(tmp_path):
-    sequences = [make_sequence(tmp_path, name) for name in ("MOT17-90", "MOT20-90")]
-    message = "MOT17-90 is MOT17, MOT20-90 is MOT20.; evaluate them separately"
-    with pytest.raises(ValueError, match=message):
-        score("trackeval", sequences, tmp_path)
+def test_sequences_of_several_protocols_are_combined(tmp_path):
+    sequences = [
+        make_sequence(tmp_path, "MOT17-90", distractor=6),
+        make_sequence(tmp_path, "MOT20-90", distractor=6),
+        make_sequence(tmp_path, "MOT15-90", distractor=None),
+    ]
+    figures = score("trackeval", sequences, tmp_path)
+    # A vehicle is a distractor in MOT20 alone.
+    false_positives = {name: figures[name]["FP"] for name in figures}
+    assert false_positives == {
+        "MOT17-90": 2,
+        "MOT20-90": 1,
+        "MOT15-90": 2,
+        "COMBINED": 5,
+    }
+    assert figures["COMBINED"]["MOTA"] == pytest.approx(1 - (5 + 3 + 3) / 18)
+    assert figures["COMBINED"]["HOTA"] == pytest.approx((15 / 23 * 0.6) ** 0.5)

@@ -131,6 +131,43 @@ def test_errors_are_one_line_and_exit_code_2(eval_mot, folders, tmp_path, capsys
     )
 
 
+def test_a_row_for_each_class(eval_mot, folders, tmp_path, capsys):
+    gt_root, results = folders
+    person = "{frame},{identity},10,10,40,80,1,{number},1"
+    for name in ("MOT17-90", "MOT17-91"):
+        lines = (
+            person.format(frame=frame, identity=number, number=number)
+            for frame in (1, 2, 3)
+            for number in (1, 3)
+        )
+        (gt_root / name / "gt" / "gt.txt").write_text("\n".join(lines))
+        # Both people are found, the car once.
+        lines = [person.format(frame=f, identity=1, number=1) for f in (1, 2, 3)]
+        lines.append(person.format(frame=2, identity=2, number=3))
+        (results / f"{name}.txt").write_text("\n".join(lines))
+    out = tmp_path / "figures.json"
+    options = ("--classes", "pedestrian", "car", "--out", out)
+    assert eval_mot.main(arguments(folders, *options)) == 0
+    figures = json.loads(out.read_text())
+    assert [figures[name]["FN"] for name in figures] == [0, 4, 4, 4]
+    assert figures["class_averaged"]["MOTA"] == pytest.approx((1 + 1 / 3) / 2)
+    assert "| Class " in capsys.readouterr().out
+    options = ("--class-names", "a", "b", "c", "--classes", "c", "--out", out)
+    assert eval_mot.main(arguments(folders, *options)) == 0
+    assert list(json.loads(out.read_text())) == [
+        "c",
+        "class_averaged",
+        "detection_averaged",
+    ]
+    assert eval_mot.main(arguments(folders, "--classes", "bus")) == 2
+    assert "no class 'bus', choose from pedestrian" in capsys.readouterr().err
+    options = ("--class-names", "a", "--classes", "b")
+    assert eval_mot.main(arguments(folders, *options)) == 2
+    assert "--classes: no 'b' in --class-names a" in capsys.readouterr().err
+    assert eval_mot.main(arguments(folders, "--class-names", "a")) == 2
+    assert "--class-names needs --classes" in capsys.readouterr().err
+
+
 def test_runs_as_a_script(folders):
     run = subprocess.run(
         [sys.executable, SCRIPT, *arguments(folders)], capture_output=True, text=True

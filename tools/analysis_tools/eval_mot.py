@@ -3,7 +3,12 @@ r"""Score MOTChallenge result files against ground truth.
     python tools/analysis_tools/eval_mot.py \
         --gt-root MOT17/train --results results/ --out figures.json
 
-The result file of a sequence is ``NAME.txt`` in the results folder.
+The result file of a sequence is ``NAME.txt`` in the results folder. With --classes its
+eighth column is the class, from 1, as track_video.py writes it, and so is the ground
+truth's:
+
+    python tools/analysis_tools/eval_mot.py --gt-root footage --results results/ \
+        --class-names person car bus --classes car bus
 """
 
 from __future__ import annotations
@@ -14,9 +19,19 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fairmot_mm.formats.mot import MOTSequence, folder_name, read_gt, read_sequence
+from fairmot_mm.formats.mot import (
+    MOT_CLASSES,
+    MOTSequence,
+    folder_name,
+    read_gt,
+    read_sequence,
+)
 from fairmot_mm.utils.command_line import Parser, command
+
+if TYPE_CHECKING:  # so that --help need not wait for NumPy
+    from fairmot_mm.evaluation import ClassNumbers
 
 _GT_FILES = ("gt/gt.txt", "gt.txt")
 
@@ -39,6 +54,17 @@ def make_parser() -> Parser:
         nargs="+",
         metavar="NAME",
         help="sequence folders to score; default: all, which must have results",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="classes to score, a row for each"
+    )
+    parser.add_argument(
+        "--class-names",
+        nargs="+",
+        metavar="NAME",
+        help="all classes, in the order of their numbers from 1, of which mark 0 makes "
+        "ignored regions; default: MOT17's, whose pedestrians are scored under the "
+        "benchmark's protocol",
     )
     return parser
 
@@ -110,10 +136,33 @@ def check_results_complete(sequences: Sequence[MOTSequence], results: Path) -> N
         )
 
 
+def number_classes(
+    names: Sequence[str], class_names: Sequence[str] | None
+) -> dict[str, ClassNumbers]:
+    """Numbers of the classes to score, the same in ground truth and results."""
+    from fairmot_mm.evaluation import ClassNumbers, mot_classes
+
+    if class_names is None:
+        return mot_classes(names, MOT_CLASSES)
+    for name in names:
+        if name not in class_names:
+            known = ", ".join(class_names)
+            raise ValueError(f"--classes: no {name!r} in --class-names {known}")
+    numbers = {name: class_names.index(name) + 1 for name in names}
+    return {name: ClassNumbers(x, x) for name, x in numbers.items()}
+
+
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Score, print the table and write the figures."""
-    from fairmot_mm.evaluation import BACKENDS, evaluate, format_table, load_cases
+    from fairmot_mm.evaluation import (
+        BACKENDS,
+        by_class,
+        evaluate,
+        evaluate_by_class,
+        format_table,
+        load_cases,
+    )
 
     if args.backend not in BACKENDS:
         raise ValueError(
@@ -128,8 +177,16 @@ def main(args: argparse.Namespace) -> None:
     else:
         chosen = choose_folders(folders, args.sequences)
         sequences = [load_sequence(folder) for folder in chosen]
-    figures = evaluate(load_cases(sequences, args.results), args.backend)
-    print(format_table(figures))
+    if args.class_names is not None and args.classes is None:
+        raise ValueError("--class-names needs --classes, those of them to score")
+    if args.classes is None:
+        figures = evaluate(load_cases(sequences, args.results), args.backend)
+        print(format_table(figures))
+    else:
+        numbers = number_classes(args.classes, args.class_names)
+        cases = load_cases(sequences, args.results, with_classes=True)
+        figures = evaluate_by_class(by_class(cases, numbers), args.backend)
+        print(format_table(figures, "Class"))
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
