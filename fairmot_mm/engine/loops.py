@@ -120,7 +120,7 @@ class FairMOTValLoop(ValLoop):
             hook("before_val_epoch")
             if all(all_gather_object(self._attempt(False, self._track))):
                 size = len(self.dataloader.dataset)
-                metrics = self._attempt({}, self.evaluator.evaluate, size)
+                metrics: dict = self._attempt({}, self.evaluator.evaluate, size)
             else:
                 metrics = {}
                 for metric in self.evaluator.metrics:
@@ -160,7 +160,8 @@ def inference_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         model: The network or its wrapper.
         dtype: See :meth:`FairMOT.optimize_for_inference`.
     """
-    model = copy.deepcopy(model.module if is_model_wrapper(model) else model).eval()
+    inner = cast(nn.Module, model.module) if is_model_wrapper(model) else model
+    model = copy.deepcopy(inner).eval()
     # Processes have their own running statistics; checkpoints hold the main one's.
     for buffer in model.buffers():
         broadcast(buffer)
