@@ -115,21 +115,25 @@ class FairMOTValLoop(ValLoop):
         # The log would repeat what this validation does not find.
         for name in [name for name in hub.log_scalars if name.startswith("val/")]:
             del hub.log_scalars[name]
+        self._error = ""
         with _same_random_state():
             hook("before_val")
             hook("before_val_epoch")
-            if all(all_gather_object(self._attempt(False, self._track))):
-                size = len(self.dataloader.dataset)
-                metrics: dict = self._attempt({}, self.evaluator.evaluate, size)
-            else:
-                metrics = {}
+            self._attempt(None, self._track)
+            errors = [text for text in all_gather_object(self._error) if text]
+            metrics: dict[str, float] = {}
+            if errors:  # of any process
+                self.runner.logger.error(f"no validation: {'; '.join(errors)}")
                 for metric in self.evaluator.metrics:
                     metric.results.clear()
+            else:
+                size = len(self.dataloader.dataset)
+                metrics = self._attempt({}, self.evaluator.evaluate, size)
             hook("after_val_epoch", metrics=metrics)
             hook("after_val")
         return metrics
 
-    def _track(self) -> bool:
+    def _track(self) -> None:
         """Track this process's share of the videos."""
         trained = self.runner.model
         try:
@@ -138,7 +142,6 @@ class FairMOTValLoop(ValLoop):
                 self.run_iter(index, batch)
         finally:
             self.runner.model = trained
-        return True
 
     def _attempt(
         self, failed: Result, step: Callable[..., Result], *args: object
@@ -146,9 +149,10 @@ class FairMOTValLoop(ValLoop):
         """Result of a step, or ``failed`` after an error while training."""
         try:
             return step(*args)
-        except Exception:
+        except Exception as error:
             if not isinstance(self.runner._train_loop, BaseLoop):
                 raise
+            self._error = str(error)
             self.runner.logger.exception("no validation, training goes on:")
             return failed
 

@@ -58,17 +58,6 @@ def config(synthetic, tmp_path) -> Config:
 @pytest.fixture
 def validated(config) -> Config:
     """The training with a validation on the second halves."""
-    pack = dict(
-        type="mmdet.PackTrackInputs",
-        meta_keys=(
-            "frame_number",
-            "frame_range",
-            "frame_rate",
-            "pad_param",
-            "sequence_name",
-            "sequence_root",
-        ),
-    )
     training = config.train_dataloader.dataset
     config.model.tracker = dict(type="JDETracker", obj_score_thr=0.02)
     config.merge_from_dict(
@@ -84,7 +73,7 @@ def validated(config) -> Config:
                     input_size=training.input_size,
                     pipeline=[
                         dict(type="TransformBroadcaster", transforms=LOAD[:2]),
-                        pack,
+                        dict(type="PackTrackTestInputs"),
                     ],
                 ),
             ),

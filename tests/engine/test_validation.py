@@ -2,7 +2,10 @@
 
 import copy
 import json
+import multiprocessing
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from fairmot_mm.checkpoints import read_checkpoint
+from fairmot_mm.engine.runner import build_runner
 from fairmot_mm.evaluation import MOTMetric
 from fairmot_mm.models import FairMOT
 from fairmot_mm.registry import HOOKS
@@ -150,21 +154,17 @@ def test_best_so_far_survives_a_stop(validated, monkeypatch):
         assert best() == [f"best_mot_HOTA_{name}.pth"]
 
 
-def test_early_stopping(validated, monkeypatch):
+def test_options_of_the_config(validated, monkeypatch):
+    """Both at once, as configs/fairmot_dla34_mot17half.py has them."""
+    path = Path(__file__).parents[2] / "configs/fairmot_dla34_mot17half.py"
+    options = Config.fromfile(path)
     monkeypatch.setattr(MOTMetric, "compute_metrics", lambda *_: {"HOTA": 0.5})
     validated.train_cfg.max_epochs = 9
-    validated.custom_hooks = [
-        dict(
-            type="EarlyStoppingHook",
-            monitor="mot/HOTA",
-            rule="greater",
-            min_delta=0.001,
-            patience=2,
-        )
-    ]
+    validated.custom_hooks = [options.ema, dict(options.early_stopping, patience=2)]
     runner, _, _ = trained(validated)
     assert runner.epoch == 3
     assert "did not improve" in log_of(validated)
+    assert "ema_state_dict" in read_checkpoint(Path(validated.work_dir) / "epoch_3.pth")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_failed_validation_ends_no_training(validated, own_data, damage, worke
     assert runner.epoch == 3
     log = log_of(validated)
     assert messages[0] in log
-    assert log.count("no validation, training goes on:") == 2
+    assert log.count("no validation, training goes on:\nTraceback") == 2
     first, second, third = figures(validated)
     assert "mot/HOTA" in first
     assert not any(name.startswith("mot/") for name in {**second, **third})
@@ -278,3 +278,50 @@ def test_what_cannot_be_scored_is_refused_before_the_training(
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         runner.train()
     assert runner.iter == 0
+
+
+def _train_in_one_of_two(rank, port, path, image):
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    torch.set_num_threads(1)
+    runner = build_runner(Config.fromfile(path))
+    runner.register_hook(LossHook(2, lambda: image.write_bytes(b"")))
+    runner.train()
+
+
+def test_two_processes(validated, own_data, tmp_path):
+    """They validate what is saved; the error of one does not stop the other."""
+    config = copy.deepcopy(validated)
+    config.update(launcher="pytorch", work_dir=str(tmp_path / "two"))
+    config.train_dataloader.batch_size = 2
+    config.dump(tmp_path / "config.py")
+    image = tmp_path / "data/SYN-01/img1/000005.jpg"
+    content = image.read_bytes()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    processes = [
+        multiprocessing.get_context("spawn").Process(
+            target=_train_in_one_of_two,
+            args=(rank, port, tmp_path / "config.py", image),
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    first, second = figures(config)
+    assert "mot/MOTA" not in second
+    assert f"unreadable image {image}" in log_of(config)
+    image.write_bytes(content)
+    validated.load_from = str(tmp_path / "two/epoch_1.pth")
+    found = Runner.from_cfg(validated).val()
+    assert {name: first[name] for name in found} == found
