@@ -29,6 +29,23 @@ def test_one_line_sets_the_input_size(tmp_path):
         assert small[name] == large[name]
 
 
+def test_what_is_kept_back_validates():
+    by_name = {path.stem: Config.fromfile(path) for path in CONFIGS}
+    validated = {name for name, cfg in by_name.items() if "val_cfg" in cfg}
+    assert validated == {"fairmot_dla34_mot17half", "fairmot_dla34_custom"}
+    half, custom = (by_name[name] for name in sorted(validated, reverse=True))
+    for cfg in (half, custom):
+        assert cfg.val_dataloader.dataset == cfg.test_dataloader.dataset
+        assert cfg.default_hooks.checkpoint.save_best == "mot/HOTA"
+    assert half.train_dataloader.dataset.half == "first"
+    assert half.val_dataloader.dataset.half == "second"
+    (source,) = custom.train_dataloader.dataset.datasets
+    kept = custom.val_dataloader.dataset.source
+    assert source.pop("share") == (0, kept.share[0])
+    assert kept.pop("share") == (0.8, 1)
+    assert kept == source
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_are_whole(path, tmp_path):
     cfg = Config.fromfile(path)

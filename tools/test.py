@@ -50,7 +50,12 @@ def load_config(args: argparse.Namespace) -> "Config":
     if args.show_dir is not None:
         hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
-    # Tracking needs neither training data nor a schedule.
+    # Tracking needs neither training data nor a schedule, and these hooks need both.
+    cfg.custom_hooks = [
+        hook
+        for hook in cfg.get("custom_hooks", [])
+        if not str(hook.type).endswith(("EMAHook", "EarlyStoppingHook"))
+    ]
     for key in [*cfg.keys()]:
         if key.startswith(("train_", "val_", "optim_wrapper", "param_scheduler")):
             cfg.pop(key)

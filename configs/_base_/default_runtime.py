@@ -16,6 +16,10 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl", timeout=24 * 3600),
 )
 randomness = dict(seed=317)
+# Losses and figures go to WORK_DIR/TIME/vis_data/scalars.json. For TensorBoard, after
+# pip install tensorboard, add dict(type="TensorboardVisBackend").
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="Visualizer", vis_backends=vis_backends)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 load_from = None

@@ -102,7 +102,8 @@ class AnnotatedSequence:
         name: Of the sequence; that of the annotation file, without its ending, if None.
         numbers: (n,) frame numbers of the images, ascending; from 0 if None.
         sizes: Width and height of the images, (2,) or (n, 2); 0 if not known.
-        is_video: Whether image i is frame i of a video file.
+        is_video: Whether the images are frames of a video file.
+        first_frame: That of the first image, from 0.
         normalized: Whether boxes are shares of the image.
         file_of_image: Annotation file of an image, where each has one of its own.
     """
@@ -116,6 +117,7 @@ class AnnotatedSequence:
     numbers: np.ndarray | None = None
     sizes: tuple[int, int] | np.ndarray = (0, 0)
     is_video: bool = False
+    first_frame: int = 0
     normalized: bool = False
     file_of_image: Callable[[str], str] | None = None
 
@@ -140,7 +142,9 @@ class AnnotatedSequence:
             boxes = boxes.select(np.argsort(boxes.frames, kind="stable"))
         count = len(self.images)
         counts = np.bincount(boxes.frames, minlength=count)
-        frames = np.arange(count) if self.is_video else np.full(count, NO_FRAME)
+        frames = np.full(count, NO_FRAME)
+        if self.is_video:
+            frames = np.arange(count) + self.first_frame
         return FrameRecords(
             paths=StringTable(self.images),
             starts=np.concatenate(([0], np.cumsum(counts))),
@@ -287,7 +291,7 @@ class AnnotatedSequence:
 
         def describe(row: int) -> str:
             image = int(boxes.frames[row])
-            frame = f"frame {image + 1} of " if self.is_video else ""
+            frame = f"frame {image + self.first_frame + 1} of " if self.is_video else ""
             text = f"id {boxes.identities[row]} is twice in {frame}{self.images[image]}"
             line = boxes.lines[earlier[row]]
             first = f" (first on line {line})" if line else ""

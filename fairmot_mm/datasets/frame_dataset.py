@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
@@ -23,6 +24,9 @@ from fairmot_mm.formats.images import image_size, report_missing_images
 
 from .annotated_sequence import AnnotatedSequence
 from .frame_records import NO_FRAME, FrameRecords, join_records
+
+# More in one training, and it is no single file but the disk.
+_MAX_UNREADABLE = 10
 
 
 class FrameDataset(BaseDataset):
@@ -39,6 +43,8 @@ class FrameDataset(BaseDataset):
     number is ``num_ids``. With ``per_class_ids`` they are numbered from 0 within each
     class, as a ReID classifier per class needs it. ``num_ids_per_class`` holds the
     number of each class in either case.
+
+    An image that cannot be read is named in the log and replaced by another one.
 
     Args:
         name: Name of the source; its path if None.
@@ -137,6 +143,8 @@ class FrameDataset(BaseDataset):
         if self._indices is not None:
             records = records.select(_rows(self._indices, len(records)))
         self.records = records
+        # Of all workers together.
+        self._unreadable = torch.zeros(len(records), dtype=torch.bool).share_memory_()
         self._fully_initialized = True
         print_log(self.summary(), logger="current")
         if skipped:
@@ -192,6 +200,24 @@ class FrameDataset(BaseDataset):
         if self.input_size is not None:
             info["input_size"] = self.input_size
         return info
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """A sample, or None, for which MMEngine takes another one.
+
+        Raises:
+            OSError: Too many images cannot be read.
+        """
+        try:
+            return super().prepare_data(idx)
+        except OSError as error:
+            self._unreadable[idx % len(self._unreadable)] = True
+            count = int(self._unreadable.sum())
+            if count > _MAX_UNREADABLE:
+                raise OSError(f"{error}. {count} images cannot be read") from error
+            text = f"another image is taken instead ({count} of {_MAX_UNREADABLE} times"
+            # As an error, because other processes than the main one log nothing less.
+            print_log(f"{error}; {text})", logger="current", level=logging.ERROR)
+            return None
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Classes of an image's objects, as ``ClassBalancedDataset`` asks for them."""

@@ -78,10 +78,11 @@ class VideoWriter:
         self._writer.release()
         self._writer = None
         # OpenCV does not tell.
-        count = cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT)
+        capture = cv2.VideoCapture(str(self.path))
+        count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 of some OpenCVs
         if count < self.num_frames:
             raise OSError(
-                f"{self.path}: {count:.0f} of {self.num_frames} frames can be read; "
+                f"{self.path}: {count} of {self.num_frames} frames can be read; "
                 "the disk is full, or the file was changed"
             )
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -10,59 +9,6 @@ from torch.utils.data import DataLoader
 from fairmot_mm.datasets import MOTFrameDataset
 from fairmot_mm.engine.loops import check_batches, count_identities
 from fairmot_mm.registry import DATASETS
-
-LOAD = [
-    dict(type="CheckedLoadImageFromFile"),
-    dict(type="Letterbox"),
-    dict(type="PackTrackTrainInputs"),
-]
-
-
-@pytest.fixture
-def config(synthetic, tmp_path) -> Config:
-    """A training on three short sequences by a network cut short."""
-    dataset = dict(
-        type="MOTFrameDataset",
-        data_root=str(synthetic),
-        input_size=(96, 64),
-        pipeline=LOAD,
-    )
-    return Config(
-        dict(
-            default_scope="fairmot_mm",
-            work_dir=str(tmp_path),
-            experiment_name=tmp_path.name,
-            model=dict(
-                type="FairMOT",
-                data_preprocessor=dict(
-                    type="mmdet.TrackDataPreprocessor",
-                    std=[255.0] * 3,
-                    mean=[0.0] * 3,
-                    use_det_processor=True,
-                ),
-                backbone=dict(type="DLANet", out_indices=(0, 1, 2, 3, 4)),
-                neck=dict(
-                    type="DLANeck",
-                    in_channels=(16, 32, 64, 128, 256),
-                    end_level=4,
-                    use_dcn=False,
-                ),
-                bbox_head=dict(type="FairMOTHead", in_channels=64, feat_channels=8),
-                reid_head=dict(type="EmbeddingHead", in_channels=64, feat_channels=8),
-            ),
-            train_dataloader=dict(
-                batch_size=5,
-                num_workers=0,
-                dataset=dataset,
-                sampler=dict(type="DefaultSampler", shuffle=True),
-            ),
-            train_cfg=dict(type="FairMOTTrainLoop", max_epochs=1),
-            optim_wrapper=dict(
-                type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3)
-            ),
-            default_hooks=dict(logger=dict(type="LoggerHook", interval=1)),
-        )
-    )
 
 
 def people(data) -> set:

@@ -322,7 +322,7 @@ def _number(text: str) -> float:
 
 
 def _whole(value: float) -> int:
-    if value != int(value) or abs(value) > 2**53:
+    if not abs(value) <= 2**53 or value != int(value):
         raise MalformedError(str(value))
     return int(value)
 

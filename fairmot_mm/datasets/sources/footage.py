@@ -43,7 +43,12 @@ class FootageFrameDataset(FrameDataset):
         data_root: Folder of the footage.
         annotated_only: Train only on frames that have boxes; without, the others are
             taken to show nobody.
+        share: From where to where frames are used, in shares of the footage; the others
+            may validate the training.
         **kwargs: For :class:`FrameDataset`.
+
+    Raises:
+        ValueError: There is no frame in the share. See also :class:`FrameDataset`.
     """
 
     def __init__(
@@ -52,10 +57,12 @@ class FootageFrameDataset(FrameDataset):
         frames: str,
         data_root: str = "",
         annotated_only: bool = False,
+        share: tuple[float, float] = (0.0, 1.0),
         **kwargs: Any,
     ) -> None:
         self.frames = Path(data_root) / frames
         self.annotated_only = annotated_only
+        self.share = share
         super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
@@ -78,11 +85,20 @@ class FootageFrameDataset(FrameDataset):
             names = (Path(image).name for image in images)
             by_name = dict(zip(names, numbers.tolist(), strict=True))
             boxes, class_names = self._read_csv(path, by_name, errors)
+        first, last = (round(share * len(images)) for share in self.share)
+        used = numbers[first:last]
+        if not (first >= 0 and last <= len(images) and len(used)):
+            raise ValueError(
+                f"{self.frames}: share={self.share} of {len(images)} frames: expected "
+                "two numbers from 0 to 1, ascending, with a frame between them"
+            )
+        others = np.isin(boxes.frames, numbers) & ~np.isin(boxes.frames, used)
         yield AnnotatedSequence(
             annotation_file=self.ann_file,
-            images=images,
-            numbers=numbers,
-            boxes=boxes,
+            images=images[first:last],
+            numbers=used,
+            first_frame=first,
+            boxes=boxes.select(self.leave_out({"in another share": others})),
             class_names=class_names,
             sizes=video.size if is_video else (0, 0),
             is_video=is_video,

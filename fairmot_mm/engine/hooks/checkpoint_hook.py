@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from mmengine.dist import barrier, is_main_process
@@ -20,6 +21,7 @@ from fairmot_mm.checkpoints.files import (
     write_atomically,
 )
 from fairmot_mm.checkpoints.packaged import PREFIX, resolve
+from fairmot_mm.evaluation.figures import COUNTS, FRACTIONS
 from fairmot_mm.registry import HOOKS
 
 
@@ -53,11 +55,19 @@ class SafeCheckpointHook(CheckpointHook):
     from disk or a URL (``load_from``, ``resume``, ``init_cfg``), its checksums and
     types are checked; ``resume`` passes over damaged files to the newest intact one. A
     training does not resume with another model or optimiser than it was saved with.
+    ``save_best`` knows which figures of tracking are better when they are lower.
 
     Args:
         trust_checkpoint: Whether files that are loaded may run code hidden in them.
         **kwargs: For ``CheckpointHook``.
     """
+
+    _default_greater_keys: ClassVar = [
+        *CheckpointHook._default_greater_keys,
+        *FRACTIONS,
+        "MT",
+    ]
+    _default_less_keys: ClassVar = [*CheckpointHook._default_less_keys, *COUNTS]
 
     def __init__(self, *, trust_checkpoint: bool = False, **kwargs: object) -> None:
         kwargs.setdefault("backend_args", dict(backend=_BACKEND))
@@ -135,6 +145,20 @@ class SafeCheckpointHook(CheckpointHook):
                 "differences between checkpoint and config. To train on from the "
                 "weights alone, set load_from to the checkpoint instead of resuming"
             )
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Save the best checkpoint, if the validation has the figure to choose by."""
+        if not self.save_best or not hasattr(self, "file_backend"):
+            return  # the latter in Runner.val, where MMEngine's hook fails
+        if metrics and {*self.save_best} <= {"auto", *metrics}:
+            super().after_val_epoch(runner, metrics)
+            return
+        runner.logger.warning(
+            f"this validation chooses no best checkpoint: save_best is "
+            f"{self.save_best}, the figures are {', '.join(metrics or ()) or 'none'}"
+        )
 
 
 # Options by which optimisers differ in what they keep of a parameter.

@@ -1,4 +1,5 @@
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -351,12 +352,18 @@ def spoil_absent(path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil", [spoil_empty, spoil_text, spoil_end, spoil_folder, spoil_absent]
 )
-def test_unreadable_image_is_named(tmp_path, spoil):
+def test_unreadable_image_is_named(tmp_path, spoil, monkeypatch):
     folder = make_mot_sequence(tmp_path)
     train = MOTFrameDataset(str(tmp_path), pipeline=pipeline_of("train_pipeline"))
     test = MOTVideoDataset(str(tmp_path), pipeline=pipeline_of("test_pipeline"))
     spoil(folder / "img1/000003.jpg")
-    with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
-        train[2]
+    logged = []
+    monkeypatch.setattr(
+        "fairmot_mm.datasets.frame_dataset.print_log",
+        lambda text, **_: logged.append(text),
+    )
+    assert train[2]["data_samples"].img_path != str(folder / "img1/000003.jpg")
+    assert re.match(r"unreadable image .*SEQ/img1/000003\.jpg", logged[0])
+    assert "another image is taken instead (1 of 10 times)" in logged[0]
     with pytest.raises(OSError, match=r"unreadable image .*SEQ/img1/000003\.jpg"):
         test[0, 2]

@@ -302,6 +302,23 @@ def test_footage_from_csv_and_from_mot_text(make):
     assert [rows_of(marked, i) for i in (0, 1)] == [all_rows(named)[i] for i in (0, 2)]
 
 
+def test_shares_of_footage_have_their_own_identities(make):
+    root, build = make("footage")
+    (root / "walk.csv").write_text(
+        "frame,id,x,y,w,h\n1,7,5,6,10,20\n2,7,5,6,10,20\n3,9,6.5,6,10,20\n"
+    )
+    first, last = build(share=(0, 0.6)), build(share=(0.6, 1))
+    assert [all_rows(dataset) for dataset in (first, last)] == [
+        [[row(5, 6, 15, 26, 0, 0)]] * 2,
+        [[row(6.5, 6, 16.5, 26, 0, 0)]],
+    ]
+    assert first.num_ids == last.num_ids == 1
+    assert last.left_out == {"in another share": 2}
+    assert last.get_data_info(0)["img_path"].endswith("c.png")
+    with pytest.raises(ValueError, match=r"img: share=\(0.9, 1\) of 3 frames"):
+        build(share=(0.9, 1))
+
+
 def test_footage_of_numbered_images_goes_by_their_numbers(make):
     root, build = make("footage")
     for number, name in ((1, "a"), (3, "b"), (10, "c")):
@@ -359,6 +376,9 @@ def test_footage_from_a_video_shows_the_annotated_frames(tmp_path, make):
         assert results["img_shape"] == results["img"].shape[:2] == (48, 64)
         assert abs(results["img"].astype(int) - 6 * i).max() <= 5
     assert dataset.records.sizes.tolist() == [[64, 48]] * 40
+    last = build(frames="walk.mp4", share=(0.05, 1))
+    assert last.get_data_info(0)["frame_index"] == 2
+    assert rows_of(last, 0) == rows_of(dataset, 2)
 
 
 def test_a_list_from_windows_is_read_like_the_others(make):
