@@ -47,7 +47,7 @@ class AnnotatedFrames:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> dict:
-        first, last = self.starts[: len(self) + 1][index], self.starts[1:][index]
+        first, last = self.starts[:-1][index], self.starts[1:][index]
         return dict(
             self.frames[index],
             ori_gt_bboxes=self.boxes[first:last].astype(np.float32),

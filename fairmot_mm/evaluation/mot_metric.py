@@ -90,7 +90,7 @@ class MOTMetric(FrameMetric):
         outfile_prefix: str | None = None,
         format_only: bool = False,
         label: int | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | str | None = None,
         max_gap: int = 0,
         **kwargs: object,
     ) -> None:
@@ -110,7 +110,8 @@ class MOTMetric(FrameMetric):
         self.outfile_prefix = outfile_prefix
         self.format_only = format_only
         self.label = label
-        self.classes = classes
+        # A single one on a command line is no list.
+        self.classes = (classes,) if isinstance(classes, str) else classes
         self.max_gap = max_gap
         self.results: list
 

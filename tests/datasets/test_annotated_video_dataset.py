@@ -84,6 +84,10 @@ def test_metas_are_those_of_other_videos(visdrone):
     )
     assert {key: frame.metainfo.get(key) for key in expected} == expected
     assert "pad_param" in frame.metainfo
+    images = build(visdrone).get_data_info(0)["images"]
+    assert images[-1]["frame_number"] == 3
+    assert images[-1]["gt_instances_ids"].tolist() == [1, 2]
+    assert len([*images]) == 3
     assert "sequence_root" not in frame.metainfo
 
 

@@ -234,6 +234,8 @@ def test_what_cannot_be_scored_is_said_before_tracking():
     with pytest.raises(ValueError, match=r"data/CrowdHuman: no id.*DetectionMetric"):
         MOTMetric().dataset_meta = stills
     MOTMetric(format_only=True, outfile_prefix="out").dataset_meta = stills
+    with pytest.raises(ValueError, match=r"MOTMetric\.classes: no 'tram' in"):
+        MOTMetric(classes="tram").dataset_meta = dict(classes=CLASSES)
     with pytest.raises(ValueError, match="give one of them"):
         MOTMetric(label=0, classes=("car",))
 
