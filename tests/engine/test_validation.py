@@ -89,7 +89,7 @@ def test_what_is_saved_was_validated(validated, monkeypatch):
     compute = MOTMetric.compute_metrics
 
     def watch(self, results):
-        tracked.append([(number, rows.tolist()) for _, number, rows in results])
+        tracked.append([(n, frame.results.tolist()) for _, n, frame in results])
         return compute(self, results)
 
     monkeypatch.setattr(MOTMetric, "compute_metrics", watch)
