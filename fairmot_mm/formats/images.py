@@ -139,7 +139,7 @@ def report_missing_images(
     )
     for path, found in missing:
         if found is not None:
-            text = f"missing, but there is {found}: correct the case of the name"
+            text = f"missing, in {source}: there is {found}, so correct the case"
         exception = FileNotFoundError(f"{path}: {text}")
         errors(AnnotationError("missing image", path, None, text, exception))
         text = "missing"

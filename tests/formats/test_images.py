@@ -45,7 +45,7 @@ def test_a_name_in_another_case_is_found_or_named(tmp_path, written):
         assert present == [True, True, False]
         return
     assert present == [True, False, False]
-    assert f"but there is {there}: correct the case" in found[0].text
+    assert f"in list: there is {there}, so correct the case" in found[0].text
     assert found[1].text == "missing"
 
 

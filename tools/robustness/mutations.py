@@ -11,6 +11,7 @@ import argparse
 import functools
 import json
 import logging
+import posixpath
 import re
 import sys
 import tempfile
@@ -322,7 +323,7 @@ def _number(text: str) -> float:
 
 
 def _whole(value: float) -> int:
-    if not abs(value) <= 2**53 or value != int(value):
+    if not abs(value) <= 2**53 or value != int(value):  # infinity and NaN, too
         raise MalformedError(str(value))
     return int(value)
 
@@ -430,8 +431,8 @@ def _parse_jde_labels(text: str) -> Rows:
 
 
 def _parse_jde_list(text: str) -> Rows:
-    texts, names = _jde_texts(), [line.strip() for line in text.split("\n")]
-    names = [name for name in names if name]
+    texts, lines = _jde_texts(), [line.strip() for line in text.split("\n")]
+    names = [posixpath.normpath(line.replace("\\", "/")) for line in lines if line]
     known = {f"images/{name}" for name in texts}
     if not names or set(names) - known or len(set(names)) < len(names):
         raise MalformedError("names")

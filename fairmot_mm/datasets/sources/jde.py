@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +110,8 @@ class JDEFrameDataset(FrameDataset):
         """The images of the list."""
         seen: dict[str, int] = {}
         for line, row in read_lines(Path(self.ann_file)):
-            name = row.strip().replace("\\", "/")  # lists may come from Windows
+            # Lists may come from Windows, and a path may be written in several ways.
+            name = posixpath.normpath(row.strip().replace("\\", "/"))
             if seen.setdefault(name, line) != line:
                 kind = "image twice"
                 text = f"{name} is listed again, expected once (line {seen[name]})"

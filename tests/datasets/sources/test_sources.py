@@ -438,6 +438,10 @@ ANNOTATION_ERRORS = {
             *("lists/prw.train", "c1s1_000401", "c1s1_000151"),
             r"prw.train:4: PRW/images/c1s1_000151.jpg is listed again, .*line 1",
         ),
+        (
+            *("lists/prw.train", "images/c1s1_000401", r"images\\/c1s1_000151"),
+            r"prw.train:4: PRW/images/c1s1_000151.jpg is listed again, .*line 1",
+        ),
     ],
     "CrowdHuman": [
         ("annotation_train.odgt", '"ID"', '"ID', "odgt:1: no JSON at column"),
