@@ -15,13 +15,16 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .packaged import resolve
+
 
 def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
     """Read a checkpoint file, by default without running code that it may carry.
 
     Args:
-        path: File of the runner, of the converters or of other code; if it is a URL,
-            the file is downloaded to PyTorch's cache.
+        path: File of the runner, of the converters or of other code; a URL, whose file
+            is downloaded to PyTorch's cache; or ``fairmot://NAME`` for weights of the
+            package.
         trusted: Whether the file may hold more than tensors, plain values and the log
             of MMEngine's runner: reading it can then run any code.
 
@@ -30,6 +33,7 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
         OSError: If it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or holds more than it may.
     """
+    path = resolve(path)
     path = _download(str(path)) if is_url(path) else Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")

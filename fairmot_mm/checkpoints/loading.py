@@ -4,7 +4,6 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .files import read_checkpoint
-from .packaged import resolve
 
 # What only training needs: a checkpoint may lack it or bring that of other data.
 TRAINING_ONLY = ("reid_head.classifier.", "task_weighting.")
@@ -48,8 +47,7 @@ def load_for_tracking(
 
     Args:
         model: The model.
-        path: File written by training or by the converter, or ``fairmot://NAME`` for
-            weights of the package.
+        path: What training or the converter wrote, see :func:`read_checkpoint`.
         trusted: Whether the file may run code, see :func:`read_checkpoint`.
 
     Raises:
@@ -57,7 +55,6 @@ def load_for_tracking(
         ValueError: If it is no checkpoint or does not fit; names the first tensors
             that do not.
     """
-    path = resolve(path)
     checkpoint = read_checkpoint(path, trusted)
     try:
         state = unwrap_checkpoint(checkpoint)

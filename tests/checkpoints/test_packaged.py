@@ -1,7 +1,13 @@
+import subprocess
+import sys
+
 import pytest
+import torch
 
 from fairmot_mm.apis import init_model
+from fairmot_mm.checkpoints import read_checkpoint
 from fairmot_mm.checkpoints.packaged import PACKAGED_WEIGHTS, PREFIX, resolve
+from fairmot_mm.utils.paths import TOOLS
 
 
 def test_names_of_the_package():
@@ -36,3 +42,16 @@ def test_training_starts_from_it():
 
     loaded = CheckpointLoader.load_checkpoint(f"{PREFIX}yolov5s_576x320")
     assert "backbone.stem.conv.conv.weight" in loaded["state_dict"]
+
+
+def test_published_weights_are_small_and_track_alike(tmp_path):
+    """From any name that a checkpoint may have."""
+    target = tmp_path / "small.pth"
+    tool = TOOLS / "model_converters/publish_model.py"
+    command = [sys.executable, str(tool), f"{PREFIX}yolov5s_576x320", str(target)]
+    subprocess.run(command, check=True)
+    published = read_checkpoint(target)["state_dict"]
+    expected = read_checkpoint(PACKAGED_WEIGHTS)["state_dict"]
+    assert published.keys() == expected.keys()
+    assert all(torch.equal(published[key], expected[key]) for key in expected)
+    assert {x.dtype for x in published.values()} == {torch.float16, torch.int64}

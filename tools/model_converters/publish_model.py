@@ -14,7 +14,7 @@ from fairmot_mm.utils.command_line import Parser, add_trust_option, command
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = Parser(__doc__)
-    parser.add_argument("source", type=Path, help="checkpoint of the training")
+    parser.add_argument("source", help="checkpoint of the training")
     parser.add_argument("target", type=Path, help="file to write")
     add_trust_option(parser)
     return parser

@@ -20,7 +20,7 @@ from fairmot_mm.checkpoints.files import (
     safe_types,
     write_atomically,
 )
-from fairmot_mm.checkpoints.packaged import PREFIX, resolve
+from fairmot_mm.checkpoints.packaged import PREFIX
 from fairmot_mm.evaluation.figures import COUNTS, FRACTIONS
 from fairmot_mm.registry import HOOKS
 
@@ -44,7 +44,7 @@ register_backend(_BACKEND, AtomicBackend, force=True)
 @CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
 def load_packaged(filename: str, *args: object, **kwargs: object) -> dict:
     """Let ``load_from="fairmot://NAME"`` name weights of the package."""
-    return dict(read_checkpoint(resolve(filename)))
+    return dict(read_checkpoint(filename))
 
 
 @HOOKS.register_module()
@@ -85,9 +85,7 @@ class SafeCheckpointHook(CheckpointHook):
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
-            if name.startswith(PREFIX):
-                resolve(name)
-            elif "://" not in name or is_url(name):
+            if "://" not in name or is_url(name) or name.startswith(PREFIX):
                 read_checkpoint(name, self.trust_checkpoint)
         # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
         # reading, at whose end PyTorch forgets these types.
