@@ -8,18 +8,15 @@ that looks whole but is not; with more room, a training must go on from what the
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import torch
-from training_kills import EPOCHS, REPOSITORY, Bench, weights
+from training_kills import EPOCHS, REPOSITORY, Bench, run_experiments
 
 from fairmot_mm.checkpoints import read_checkpoint
 
@@ -31,33 +28,23 @@ def main() -> None:
     """Run the experiments and print their outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10, help="disks of each kind")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="file for the counts, as JSON")
-    args = parser.parse_args()
-    random.seed(args.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        run(bench, args.count)
-    print(json.dumps(bench.counts, indent=1))
-    if args.out is not None:
-        args.out.write_text(json.dumps(bench.counts, indent=1))
-    sys.exit(any(count["failed"] for count in bench.counts.values()))
+    run_experiments(parser, run)
 
 
-def run(bench: Bench, count: int) -> None:
-    """Fill ``count`` disks with checkpoints, as many with results and with videos."""
+def run(bench: Bench, args: argparse.Namespace) -> None:
+    """Fill disks with checkpoints, as many with results and with videos."""
     if bench.finish("whole") != 0:
         raise RuntimeError(f"training failed: {bench.log('whole').read_text()}")
     whole = bench.folder / "whole"
     checkpoint = whole / f"epoch_{EPOCHS}.pth"
-    for number in range(count):
+    for number in range(args.count):
         fill_with_checkpoints(bench, f"training_{number}", size_of(whole))
     expected = bench.folder / "results"
-    if test(bench, "results", checkpoint, expected) != 0:
+    if bench.test("results", checkpoint, expected).wait(timeout=600) != 0:
         raise RuntimeError(f"testing failed: {bench.log('results').read_text()}")
-    for number in range(count):
+    for number in range(args.count):
         fill_with_results(bench, f"test_{number}", checkpoint, expected)
-    for number in range(count):
+    for number in range(args.count):
         fill_with_videos(bench, f"track_{number}", checkpoint)
 
 
@@ -75,11 +62,10 @@ def fill_with_checkpoints(bench: Bench, name: str, size: int) -> None:
         if bench.finish(name) != 0:
             bench.count(kind, "failed", f"{name} stops: {end_of_log(bench, name)}")
             return
-        found, expected = weights(work), weights(bench.folder / "whole")
-    if all(torch.equal(found[key], expected[key]) for key in expected):
-        bench.count(kind, "told, then resumed bit for bit")
-    else:
-        bench.count(kind, "failed", f"{name} ended with other weights")
+        if bench.ended_as_undisturbed(name):
+            bench.count(kind, "told, then resumed bit for bit")
+        else:
+            bench.count(kind, "failed", f"{name} ended with other weights")
 
 
 def fill_with_results(bench: Bench, name: str, checkpoint: Path, whole: Path) -> None:
@@ -89,7 +75,7 @@ def fill_with_results(bench: Bench, name: str, checkpoint: Path, whole: Path) ->
     needed = sum(1 + path.stat().st_size // 4096 for path in _files(whole))
     pages = random.randint(1, needed - 1)
     with disk(bench.folder / name, 4096 * pages) as folder:
-        code = test(bench, name, checkpoint, folder / "results")
+        code = bench.test(name, checkpoint, folder / "results").wait(timeout=600)
         torn = [
             path.name
             for path in _files(folder / "results")
@@ -132,14 +118,6 @@ def told(bench: Bench, name: str, code: int) -> bool:
 def end_of_log(bench: Bench, name: str) -> str:
     """The last lines that a run printed."""
     return bench.log(name).read_text().strip()[-800:]
-
-
-def test(bench: Bench, name: str, checkpoint: Path, out: Path) -> int:
-    """Track the data and write result files; returns the exit status."""
-    tool = REPOSITORY / "tools/test.py"
-    options = ("--out", out, "--work-dir", bench.folder / f"{name}.w")
-    command = (sys.executable, tool, bench.config, checkpoint, *options)
-    return bench.start(name, *command).wait(timeout=600)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,9 +128,29 @@ class Bench:
             name, "bash", script, self.config, str(processes), *options[1:]
         )
 
+    def test(
+        self, name: str, checkpoint: Path, out: Path, processes: int = 1
+    ) -> subprocess.Popen:
+        """Track the data and write result files."""
+        options = ("--out", out, "--work-dir", self.folder / f"{name}.w")
+        if processes == 1:
+            tool = REPOSITORY / "tools/test.py"
+            return self.start(
+                name, sys.executable, tool, self.config, checkpoint, *options
+            )
+        script = REPOSITORY / "tools/dist_test.sh"
+        return self.start(
+            name, "bash", script, self.config, checkpoint, str(processes), *options
+        )
+
     def finish(self, name: str, processes: int = 1) -> int:
         """Train to the end; returns the exit status."""
         return self.train(name, processes).wait(timeout=600)
+
+    def ended_as_undisturbed(self, name: str) -> bool:
+        """Whether a training has the weights of the training ``whole``."""
+        found, expected = weights(self.folder / name), weights(self.folder / "whole")
+        return all(torch.equal(found[key], expected[key]) for key in expected)
 
     def count(self, kind: str, outcome: str, reason: str = "") -> None:
         """Count an outcome; a reason is printed."""
@@ -143,19 +164,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=20, help="trainings to kill")
     parser.add_argument("--pairs", type=int, default=4, help="pairs and tests to kill")
+    run_experiments(parser, run)
+
+
+def run_experiments(
+    parser: argparse.ArgumentParser,
+    run: Callable[[Bench, argparse.Namespace], None],
+) -> None:
+    """Read the command line, run experiments on a bench, and print their outcomes."""
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="file for the counts, as JSON")
     args = parser.parse_args()
     random.seed(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        kill_trainings(bench, args.count)
-        kill_one_of_two(bench, args.pairs)
-        kill_tests(bench, args.pairs)
+        run(bench, args)
     print(json.dumps(bench.counts, indent=1))
     if args.out is not None:
         args.out.write_text(json.dumps(bench.counts, indent=1))
     sys.exit(any(count["failed"] for count in bench.counts.values()))
+
+
+def run(bench: Bench, args: argparse.Namespace) -> None:
+    """Kill trainings, pairs and tests."""
+    kill_trainings(bench, args.count)
+    kill_one_of_two(bench, args.pairs)
+    kill_tests(bench, args.pairs)
 
 
 def kill_trainings(bench: Bench, count: int) -> None:
@@ -164,7 +198,6 @@ def kill_trainings(bench: Bench, count: int) -> None:
     if bench.finish("whole") != 0:
         raise RuntimeError(f"the undisturbed training failed: {bench.log('whole')}")
     duration = time.monotonic() - start
-    expected = weights(bench.folder / "whole")
     for number in range(count):
         name = f"killed_{number}"
         writing = number % 2 == 1
@@ -179,8 +212,7 @@ def kill_trainings(bench: Bench, count: int) -> None:
             log = bench.log(name).read_text()[-2000:]
             bench.count(kind, "failed", f"{name} does not resume:\n{log}")
             continue
-        found = weights(bench.folder / name)
-        if all(torch.equal(found[key], expected[key]) for key in expected):
+        if bench.ended_as_undisturbed(name):
             bench.count(kind, "bit for bit as undisturbed")
         elif re.search(r"resumed epoch: \d+", bench.log(name).read_text()):
             bench.count(kind, "says from which epoch it goes on")
@@ -214,19 +246,20 @@ def kill_one_of_two(bench: Bench, count: int) -> None:
 
 def kill_tests(bench: Bench, count: int) -> None:
     """Kill tests, alone and one of two: files that are there must be whole."""
-    checkpoint = (bench.folder / "whole/last_checkpoint").read_text().strip()
+    checkpoint = Path((bench.folder / "whole/last_checkpoint").read_text().strip())
+    expected = bench.folder / "results"
     start = time.monotonic()
-    if _test(bench, "results", checkpoint, 1).wait(timeout=600) != 0:
+    if bench.test("results", checkpoint, expected).wait(timeout=600) != 0:
         raise RuntimeError(f"the undisturbed test failed: {bench.log('results')}")
     duration = time.monotonic() - start
-    whole = _results(bench.folder / "results")
+    whole = _results(expected)
     if not any(whole.values()):
         raise RuntimeError("the undisturbed test found no tracks")
     for number in range(count):
         processes = 1 + number % 2
         kind = "test killed" if processes == 1 else "one of two tests killed"
         name = f"results_{number}"
-        process = _test(bench, name, checkpoint, processes)
+        process = bench.test(name, checkpoint, bench.folder / name, processes)
         time.sleep(random.uniform(0.5, 1) * duration)
         victims = _children(process.pid) if processes > 1 else []
         if victims:
@@ -245,19 +278,6 @@ def kill_tests(bench: Bench, count: int) -> None:
             bench.count(kind, "failed", f"{name} left {', '.join(torn)} torn")
         else:
             bench.count(kind, "left whole files or none")
-
-
-def _test(bench: Bench, name: str, checkpoint: str, processes: int) -> subprocess.Popen:
-    options = ("--out", bench.folder / name, "--work-dir", bench.folder / f"{name}.w")
-    if processes == 1:
-        tool = REPOSITORY / "tools/test.py"
-        return bench.start(
-            name, sys.executable, tool, bench.config, checkpoint, *options
-        )
-    script = REPOSITORY / "tools/dist_test.sh"
-    return bench.start(
-        name, "bash", script, bench.config, checkpoint, str(processes), *options
-    )
 
 
 def _results(folder: Path) -> dict[str, str]:
