@@ -11,3 +11,14 @@ RESNET18 = dict(
         use_dcn=False,
     ),
 )
+
+# Ours, cut short: to one map of 64 channels at stride 4, without the deepest level.
+SHORT_DLA = dict(
+    backbone=dict(type="fairmot_mm.DLANet", out_indices=(0, 1, 2, 3, 4)),
+    neck=dict(
+        type="fairmot_mm.DLANeck",
+        in_channels=(16, 32, 64, 128, 256),
+        end_level=4,
+        use_dcn=False,
+    ),
+)

@@ -113,7 +113,6 @@ class MOTMetric(FrameMetric):
         # A single one on a command line is no list.
         self.classes = (classes,) if isinstance(classes, str) else classes
         self.max_gap = max_gap
-        self.results: list
 
     @property
     def dataset_meta(self) -> dict | None:

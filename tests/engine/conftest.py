@@ -1,5 +1,6 @@
 import pytest
 from mmengine.config import Config
+from networks import SHORT_DLA
 
 LOAD = [
     dict(type="CheckedLoadImageFromFile"),
@@ -30,13 +31,7 @@ def config(synthetic, tmp_path) -> Config:
                     mean=[0.0] * 3,
                     use_det_processor=True,
                 ),
-                backbone=dict(type="DLANet", out_indices=(0, 1, 2, 3, 4)),
-                neck=dict(
-                    type="DLANeck",
-                    in_channels=(16, 32, 64, 128, 256),
-                    end_level=4,
-                    use_dcn=False,
-                ),
+                **SHORT_DLA,
                 bbox_head=dict(type="FairMOTHead", in_channels=64, feat_channels=8),
                 reid_head=dict(type="EmbeddingHead", in_channels=64, feat_channels=8),
             ),

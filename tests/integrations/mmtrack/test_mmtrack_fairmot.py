@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 from mmtrack.datasets.transforms import LoadTrackAnnotations, PackTrackInputs
 from mmtrack.models.mot import BaseMultiObjectTracker
 from mmtrack.structures import TrackDataSample
+from networks import SHORT_DLA
 
 from fairmot_mm.datasets import Letterbox, RandomBoxAffine
 from fairmot_mm.integrations.mmtrack import LoadFrameRate, MMTrackFairMOT
@@ -27,13 +28,7 @@ BOXES = torch.tensor([[8.0, 8, 30, 60], [50, 10, 70, 50]])
 def build(cfg, **changes):
     torch.manual_seed(0)
     short = dict(
-        backbone=dict(type="fairmot_mm.DLANet", out_indices=(0, 1, 2, 3, 4)),
-        neck=dict(
-            type="fairmot_mm.DLANeck",
-            in_channels=(16, 32, 64, 128, 256),
-            end_level=4,
-            use_dcn=False,
-        ),
+        **SHORT_DLA,
         reid_head=dict(type="fairmot_mm.EmbeddingHead", in_channels=64, num_ids=9),
         bbox_head=dict(type="fairmot_mm.FairMOTHead", in_channels=64),
     )
