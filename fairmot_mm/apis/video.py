@@ -1,11 +1,12 @@
 import copy
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 from mmdet.structures import TrackDataSample
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
@@ -60,11 +61,9 @@ def track_video(
         ValueError: The source has no frames, only some of the images of a folder are
             named by numbers, or no camera has this ``frame_rate``.
     """
-    num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
     frame_rate, frames = open_source(source, frame_rate)
     stream = copy.copy(model)
     vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
-    sinks: list[ResultsSink | VideoSink] = []
     count = 0
 
     def prepare() -> Generator[tuple[np.ndarray, dict], None, None]:
@@ -80,13 +79,8 @@ def track_video(
     with ExitStack() as stack:
         # First, so that its thread closes the source whatever happens.
         batches = stack.enter_context(read_ahead(prepare(), WAITING, stop))
-        if results_file is not None:
-            results = ResultsSink(results_file, with_classes=num_classes > 1)
-            sinks.append(stack.enter_context(closing(results)))
-        if drawing_file is not None:
-            names = _class_names(getattr(model, "cfg", {}), num_classes)
-            drawing = VideoSink(drawing_file, frame_rate, names)
-            sinks.append(stack.enter_context(closing(drawing)))
+        opened = _open_sinks(model, frame_rate, results_file, drawing_file)
+        sinks = [stack.enter_context(closing(sink)) for sink in opened]
         write_later = stack.enter_context(write_behind(write, WAITING))
         for frame, data in batches:
             tracks = track_frame(stream, data)
@@ -96,7 +90,25 @@ def track_video(
             count += 1
     if count == 0 and not (stop and stop.is_set()):
         raise ValueError(f"not a single frame in {source}")
+    if count > 0 and (dropped := getattr(stream.tracker, "num_dropped", 0)):
+        MMLogger.get_current_instance().warning(
+            f"{source}: {dropped} detections could not be tracked and were dropped"
+        )
     return count
+
+
+def _open_sinks(
+    model: BaseModel,
+    frame_rate: float,
+    results_file: str | Path | None,
+    drawing_file: str | Path | None,
+) -> Iterator[ResultsSink | VideoSink]:
+    num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
+    if results_file is not None:
+        yield ResultsSink(results_file, with_classes=num_classes > 1)
+    if drawing_file is not None:
+        names = _class_names(getattr(model, "cfg", {}), num_classes)
+        yield VideoSink(drawing_file, frame_rate, names)
 
 
 def _class_names(cfg: Mapping, num_classes: int) -> list[str]:
