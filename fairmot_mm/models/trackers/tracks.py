@@ -1,7 +1,7 @@
 from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
-from typing_extensions import Self  # in Python from 3.11 on
 
 
 @dataclass
