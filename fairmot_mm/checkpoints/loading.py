@@ -56,12 +56,9 @@ def load_for_tracking(
             that do not.
     """
     checkpoint = read_checkpoint(path, trusted)
-    try:
-        state = unwrap_checkpoint(checkpoint)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     own = model.state_dict()
     try:
+        state = unwrap_checkpoint(checkpoint)
         model.load_state_dict(state, strict=True)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
