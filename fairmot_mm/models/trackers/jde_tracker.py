@@ -88,8 +88,6 @@ class JDETracker:
         camera_motion: dict | None = None,
         noise_by_score: bool = False,
     ) -> None:
-        if low_score_thr is not None and low_score_thr > obj_score_thr:
-            raise ValueError(f"{low_score_thr=} must not be above {obj_score_thr=}")
         self.obj_score_thr = obj_score_thr
         self.num_frames_retain = num_frames_retain
         self.min_box_area = min_box_area
@@ -102,6 +100,11 @@ class JDETracker:
         self.duplicate_iou = duplicate_iou
         self.low_score_thr = low_score_thr
         self.low_score_cost_limit = low_score_cost_limit
+        for name, value in vars(self).items():
+            if isinstance(value, str):
+                raise ValueError(f"{name}={value!r} of the tracker: expected a number")
+        if low_score_thr is not None and low_score_thr > obj_score_thr:
+            raise ValueError(f"{low_score_thr=} must not be above {obj_score_thr=}")
         self.camera = None if camera_motion is None else CameraFollower(camera_motion)
         self.kalman_filter = KalmanFilter(noise_by_score)
         self.num_dropped = 0
