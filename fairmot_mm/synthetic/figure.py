@@ -70,14 +70,10 @@ def _fabric(rng: Generator, hue: float, values: tuple[float, float]) -> Colour:
 def draw_figure(
     person: Person, foot: Point, height: float, phase: float | None, facing: int
 ) -> Sprite:
-    """Draw a person seen from the side.
+    """Draw a person seen from the side, whose feet are on either side of ``foot``.
 
-    Args:
-        person: Body and clothes.
-        foot: Image point between the feet.
-        height: Body height in pixels.
-        phase: Of the gait, in radians; a cycle is two steps. None stands.
-        facing: 1 walks to the right, -1 to the left.
+    ``height`` is in pixels, the gait's ``phase`` in radians: a cycle is two steps, None
+    stands. ``facing`` 1 walks to the right, -1 to the left.
     """
     swing, bend = (math.sin(phase), math.cos(phase)) if phase is not None else (0, 0)
     canvas = Canvas(foot, height, (0.45, 1.08), facing)

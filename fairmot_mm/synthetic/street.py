@@ -58,36 +58,29 @@ def _paint_houses(image: np.ndarray, base: int, rng: Generator) -> None:
         top = int(rng.uniform(-0.2, 0.35) * base)
         hue, saturation = rng.uniform(0, 0.17), rng.uniform(0.08, 0.35)
         wall = hsv(hue, saturation, rng.uniform(0.45, 0.8))
-        _fill(image, (left, top), (right, base), wall)
-        _fill(image, (left, top), (right, top + 6), shade(wall, 0.7))
-        _paint_windows(image, (left, top), (right, base), wall, rng)
+        cv2.rectangle(image, (left, top), (right, base), wall, cv2.FILLED)
+        cornice = right, top + 6
+        cv2.rectangle(image, (left, top), cornice, shade(wall, 0.7), cv2.FILLED)
+        _paint_windows(image, ((left, top), (right, base)), wall, rng)
         left = right
 
 
 def _paint_windows(
-    image: np.ndarray,
-    upper_left: Pixel,
-    lower_right: Pixel,
-    wall: Colour,
-    rng: Generator,
+    image: np.ndarray, front: tuple[Pixel, Pixel], wall: Colour, rng: Generator
 ) -> None:
     """Windows, and a shop's below, in a house front between two corners; in place."""
-    (left, top), (right, base) = upper_left, lower_right
+    (left, top), (right, base) = front
     pitch = int(base * rng.uniform(0.18, 0.26))
     pane_width, pane_height = int(pitch * rng.uniform(0.4, 0.6)), int(pitch * 0.6)
     for y in range(top + pitch // 3, base - pitch, pitch):
         for x in range(left + pitch // 3, right - pane_width, pitch):
             glass = hsv(rng.uniform(0.55, 0.65), 0.25, rng.uniform(0.2, 0.6))
             corner = x + pane_width, y + pane_height
-            _fill(image, (x, y), corner, glass)
+            cv2.rectangle(image, (x, y), corner, glass, cv2.FILLED)
             cv2.rectangle(image, (x, y), corner, shade(wall, 1.25), thickness=2)
     shop = hsv(rng.random(), 0.3, rng.uniform(0.25, 0.45))
-    inset = pitch // 4
-    _fill(image, (left + inset, base - pitch * 2 // 3), (right - inset, base), shop)
-
-
-def _fill(image: np.ndarray, corner: Pixel, opposite: Pixel, colour: Colour) -> None:
-    cv2.rectangle(image, corner, opposite, colour, cv2.FILLED)
+    corner = left + pitch // 4, base - pitch * 2 // 3
+    cv2.rectangle(image, corner, (right - pitch // 4, base), shop, cv2.FILLED)
 
 
 def _paint_tree(image: np.ndarray, foot: Pixel, rng: Generator) -> None:

@@ -33,21 +33,9 @@ def make_dataset(
     Training sequences are ``root/train/SYN-01``, ``SYN-02``, ...; test sequences
     start at ``root/test/SYN-11`` (or after the last training sequence if there are
     more than ten). No person appears in two sequences. What a sequence shows depends
-    on ``seed`` and its number only, not on how many others there are.
-
-    Args:
-        root: Folder to write into; it is created.
-        train_sequences: Number of training sequences.
-        test_sequences: Number of test sequences.
-        num_frames: Frames per sequence.
-        num_people: Number of people in or just entering the view at any time.
-        size: Width and height of the images in pixels.
-        seed: Same seed, same bytes.
-        street_seed: Seed of the street that all sequences show; each has its own
-            street if None.
-        overwrite: Replace the ``SYN-*`` sequences in a folder that is not empty.
-            Other files there are left alone.
-        progress: Called after every frame written.
+    on ``seed`` and its number only, not on how many others there are. In a folder that
+    is not empty, ``overwrite`` replaces the ``SYN-*`` sequences and leaves other files
+    alone. The other arguments are those of :func:`make_sequence`.
 
     Returns:
         The folders of the sequences, training first.
@@ -121,7 +109,8 @@ def make_sequence(
         size: Width and height of the images in pixels.
         seed: Same seed, same bytes.
         frame_rate: Frames per second; people walk at true speed.
-        street_seed: Show the street of this seed; that of ``seed`` if None.
+        street_seed: Show the street of this seed, as other sequences may; that of
+            ``seed`` if None.
         progress: Called after every frame written.
 
     Returns:
