@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import MappingProxyType
 
 import torch
 from mmengine.config import Config
@@ -19,27 +18,24 @@ BRANCHES = dict(
     id="reid_head.branch",
 )
 # Our name -> published name, of the heads.
-HEAD_NAMES = MappingProxyType(
-    {
-        f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
-        for published, ours in BRANCHES.items()
-        for layer in (0, 2)
-        for part in ("weight", "bias")
-    }
-    | {
-        "reid_head.classifier.weight": "classifier.weight",
-        "reid_head.classifier.bias": "classifier.bias",
-        "task_weighting.s_det": "s_det",
-        "task_weighting.s_id": "s_id",
-    }
-)
+HEAD_NAMES = {
+    f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
+    for published, ours in BRANCHES.items()
+    for layer in (0, 2)
+    for part in ("weight", "bias")
+} | {
+    "reid_head.classifier.weight": "classifier.weight",
+    "reid_head.classifier.bias": "classifier.bias",
+    "task_weighting.s_det": "s_det",
+    "task_weighting.s_id": "s_id",
+}
 
 # Rules for the rest, our name -> published name: all are applied, in this order.
 
 
 def _one_more(pattern: str) -> Callable[[re.Match], str]:
     """Replacement that writes the number a pattern found, counted from 1."""
-    return lambda hit: pattern.format(*(int(n) + 1 for n in hit.groups()))
+    return lambda hit: pattern.format(int(hit[1]) + 1)
 
 
 _OFFSET = (r"\.conv_offset\.", ".conv_offset_mask.")
@@ -158,7 +154,7 @@ _resnet = partial(Architecture, rules=_RESDCN, unused=r"^fc\.")
 _hrnet = partial(
     Architecture,
     rules=(_BARE_BACKBONE,),
-    # The way down to the ImageNet classifier.
+    # The ImageNet classifier and the layers before it alone.
     unused=r"^(incre_modules|downsamp_modules|final_layer|classifier)\.",
 )
 ARCHITECTURES = {

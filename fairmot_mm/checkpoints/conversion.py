@@ -152,11 +152,9 @@ def convert_fairmot_checkpoint(
 def convert_published(
     checkpoint: Mapping, arch: str | None = None
 ) -> ConvertedCheckpoint:
-    """Convert what a published file holds, refusing an incomplete one.
+    """Convert the content of a published file, refusing an incomplete one.
 
-    Args:
-        checkpoint: Content of the file.
-        arch: One of ``ARCHITECTURES``; detected if None.
+    ``arch`` is one of ``ARCHITECTURES``, detected if None.
 
     Raises:
         ValueError: If tensors are missing, unknown or of other shapes; names the first.
@@ -166,13 +164,11 @@ def convert_published(
     errors = [f"{name} (unknown to it)" for name in unknown]
     names = _published_names(arch, kind)
     for ours, shape in _expected_shapes(arch, kind, state).items():
-        given = state.get(ours)
+        given = tuple(state[ours].shape) if ours in state else None
         if given is None and not ours.endswith("num_batches_tracked"):
             errors.append(f"{names[ours]} (absent, expected {shape})")
-        elif given is not None and tuple(given.shape) != shape:
-            errors.append(
-                f"{names[ours]} ({tuple(given.shape)} in the file, expected {shape})"
-            )
+        elif given not in (None, shape):
+            errors.append(f"{names[ours]} ({given} in the file, expected {shape})")
     if errors:
         raise ValueError(
             f"not a complete {kind} checkpoint of {arch}: {', '.join(errors[:3])} and "
@@ -220,11 +216,9 @@ def _expected_shapes(
 
 
 def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[str]]:
-    """Convert a checkpoint of ours back to one of the reference implementation.
+    """Convert the content of a file of the runner or of the converter back.
 
-    Args:
-        checkpoint: Content of a file of the runner or of the converter.
-        arch: One of ``ARCHITECTURES``; detected if None.
+    ``arch`` is one of ``ARCHITECTURES``, detected if None.
 
     Returns:
         What the reference implementation loads, ``epoch`` and ``state_dict`` (of an
@@ -240,13 +234,10 @@ def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[st
     arch = arch or meta.get("arch") or _find_own_architecture(state)
     _check_known(arch)
     names = _published_names(arch, meta.get("kind", FAIRMOT))
-    left_out = [
-        name for name in state if name not in names and name.startswith(TRAINING_ONLY)
-    ]
-    _check_known(arch, [n for n in state if n not in names and n not in left_out])
-    published = OrderedDict(
-        (names[name], value) for name, value in state.items() if name in names
-    )
+    others = [name for name in state if name not in names]
+    left_out = [name for name in others if name.startswith(TRAINING_ONLY)]
+    _check_known(arch, [name for name in others if name not in left_out])
+    published = {names[name]: state[name] for name in state if name in names}
     published.update(checkpoint.get("unused", {}))
     convert_published(published, arch)  # refuses an incomplete one
     if meta.get("kind") == BACKBONE:

@@ -45,10 +45,7 @@ def load_for_tracking(
 ) -> None:
     """Load a checkpoint into a model, strictly on everything tracking needs.
 
-    Args:
-        model: The model.
-        path: What training or the converter wrote, see :func:`read_checkpoint`.
-        trusted: Whether the file may run code, see :func:`read_checkpoint`.
+    ``path`` and ``trusted`` are those of :func:`read_checkpoint`.
 
     Raises:
         FileNotFoundError: If there is no such file.
