@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pycocotools.mask
 from mmengine.logging import print_log
 from scipy.optimize import linear_sum_assignment
 
@@ -26,7 +27,7 @@ from fairmot_mm.formats.mot_results import read_results
 
 # TrackEval's protocol without distractors: what is considered is scored.
 PLAIN = "MOT15"
-_MATCHING_IOU = 0.5
+MATCHING_IOU = 0.5
 _IGNORED_SHARE = 0.5  # of a result's area
 
 
@@ -54,6 +55,22 @@ class Case:
     protocol: str = PLAIN
     every_frame: bool = False
 
+    def between(self, first: int, last: int) -> Case:
+        """The frames from ``first`` to ``last`` (inclusive), renumbered from 1."""
+        frames = self.annotations.frames
+        annotations = self.annotations.select((frames >= first) & (frames <= last))
+        results = self.results
+        results = results[(results[:, 0] >= first) & (results[:, 0] <= last)]
+        results[:, 0] -= first - 1
+        return dataclasses.replace(
+            self,
+            length=last - first + 1,
+            annotations=dataclasses.replace(
+                annotations, frames=annotations.frames - (first - 1)
+            ),
+            results=results,
+        )
+
     def of_class(self, numbers: ClassNumbers) -> Case:
         """The ground truth and the results of one class; all results without a column.
 
@@ -80,12 +97,10 @@ class Case:
         classes = np.where(annotations.classes == NO_CLASS, 1, annotations.classes)
         objects = annotations.select(considered & (classes == numbers.annotation))
         excused = _excused(objects, annotations.select(~considered), results)
-        objects = dataclasses.replace(
-            objects, classes=np.full_like(objects.classes, NO_CLASS)
-        )
+        no_class = np.full(len(objects), NO_CLASS)
         return dataclasses.replace(
             self,
-            annotations=objects,
+            annotations=dataclasses.replace(objects, classes=no_class),
             results=results[~excused],
             protocol=PLAIN,
             every_frame=True,
@@ -118,7 +133,7 @@ def by_class(
         for name, numbers in classes.items()
     }
     present = with_ground_truth(split)
-    for name in (name for name in split if name not in present):
+    for name in [name for name in split if name not in present]:
         print_log(
             f"{name}: not a single box in the ground truth of {len(cases)} sequences; "
             "it is left out of the average over classes",
@@ -213,25 +228,22 @@ def _load_case(
     results = read_results(result_path, sequence.length, with_classes)
     annotations = read_gt(sequence)
     protocol = "MOT20" if sequence.name.startswith("MOT20") else "MOT17"
-    protocol = "MOT15" if annotations.is_mot15 else protocol
-
-    results = results[(results[:, 0] >= first) & (results[:, 0] <= last)]
-    results[:, 0] -= first - 1
-    annotations = annotations.select(
-        (annotations.frames >= first) & (annotations.frames <= last)
-    )
-    annotations = dataclasses.replace(
-        annotations, frames=annotations.frames - (first - 1)
-    )
-    if not with_classes and not evaluated_pedestrians(annotations).any():
+    case = Case(
+        sequence.name,
+        sequence.gt_path,
+        sequence.length,
+        annotations,
+        results,
+        PLAIN if annotations.is_mot15 else protocol,
+    ).between(first, last)
+    if not with_classes and not evaluated_pedestrians(case.annotations).any():
         print_log(
-            f"{sequence.gt_path}: no considered pedestrian in frames {first} to "
-            f"{last}; {sequence.name} only adds false positives",
+            f"{case.source}: no considered pedestrian in frames {first} to {last}; "
+            f"{case.name} only adds false positives",
             logger="current",
             level=logging.WARNING,
         )
-    length = last - first + 1
-    return Case(sequence.name, sequence.gt_path, length, annotations, results, protocol)
+    return case
 
 
 def _excused(
@@ -242,25 +254,17 @@ def _excused(
     for frame in np.unique(ignored.frames):
         rows = np.flatnonzero(results[:, 0] == frame)
         boxes = results[rows, 2:6]
-        regions = ignored.boxes[ignored.frames == frame]
-        areas = np.maximum(boxes[:, 2] * boxes[:, 3], np.finfo(float).tiny)
-        shares = _intersections(regions, boxes) / areas
-        excused[rows] = (shares > _IGNORED_SHARE).any(0)
-        here = objects.boxes[objects.frames == frame]
-        common = _intersections(here, boxes)
-        unions = (here[:, 2] * here[:, 3])[:, None] + areas - common
-        ious = common / unions
-        ious[ious < _MATCHING_IOU] = 0
+        # Of a "crowd" COCO takes the intersection over the area of the first box.
+        shares = _overlaps(boxes, ignored.boxes[ignored.frames == frame], crowd=True)
+        excused[rows] = (shares > _IGNORED_SHARE).any(1)
+        ious = _overlaps(objects.boxes[objects.frames == frame], boxes)
+        ious[ious < MATCHING_IOU] = 0
         pairs = linear_sum_assignment(-ious)
         excused[rows[pairs[1][ious[pairs] > 0]]] = False
     return excused
 
 
-def _intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Areas (N, M) that (N, 4) and (M, 4) xywh boxes have in common."""
-    boxes, others = boxes[:, None], others[None]
-    first = np.maximum(boxes[..., :2], others[..., :2])
-    last = np.minimum(
-        boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:]
-    )
-    return (last - first).clip(0).prod(-1)
+def _overlaps(boxes: np.ndarray, others: np.ndarray, crowd: bool = False) -> np.ndarray:
+    """IoU (N, M) of (N, 4) and (M, 4) xywh boxes."""
+    overlaps = pycocotools.mask.iou(boxes, others, [crowd] * len(others))
+    return np.reshape(overlaps, (len(boxes), len(others)))

@@ -45,8 +45,7 @@ class DetectionMetric(FrameMetric):
     Args:
         max_detections: Best detections of a class on a frame that count for COCO's
             figures.
-        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
-            collected through the process group.
+        **kwargs: For :class:`FrameMetric`.
     """
 
     default_prefix = "det"

@@ -42,8 +42,7 @@ class EmbeddingMetric(FrameMetric):
         max_boxes: If there are more, so many are drawn for the pairs, whose number
             grows with the square (5000: 1.5 GB for a moment). The ranks are of all.
         seed: Of this draw.
-        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
-            collected through the process group.
+        **kwargs: For :class:`FrameMetric`.
     """
 
     default_prefix = "emb"

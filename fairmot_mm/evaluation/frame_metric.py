@@ -21,6 +21,10 @@ class FrameMetric(BaseMetric):
     Every frame is a ``DetDataSample`` with the metas ``sequence_root`` (folder; if
     there is none, ``sequence_name``), ``frame_number`` (from 1) and ``frame_range``
     (first and last evaluated frame, from 1, inclusive).
+
+    Args:
+        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
+            collected through the process group.
     """
 
     results: list

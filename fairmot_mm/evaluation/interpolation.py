@@ -9,16 +9,18 @@ def interpolate_gaps(rows: np.ndarray, max_gap: int) -> np.ndarray:
     two boxes.
 
     Args:
-        rows: (N, 7) frame, id, x, y, w, h, score.
+        rows: (N, 7) frame, id, x, y, w, h, score, or (N, 8) with a class, whose tracks
+            are its own.
         max_gap: Longest gap to fill, in missing frames.
 
     Returns:
-        (M, 7) with the boxes added, sorted by (frame, id). Scores are interpolated
-        like boxes.
+        The rows with boxes added, sorted by (frame, id). Scores are interpolated like
+        boxes.
     """
     filled = [rows]
-    for identity in np.unique(rows[:, 1]):
-        track = rows[rows[:, 1] == identity]
+    keys = np.delete(rows[:, 1:], np.s_[1:6], axis=1)  # identity and class
+    for key in np.unique(keys, axis=0):
+        track = rows[(keys == key).all(axis=1)]
         track = track[np.argsort(track[:, 0])]
         missing = np.diff(track[:, 0]).astype(int) - 1
         for i in np.flatnonzero((missing > 0) & (missing <= max_gap)):

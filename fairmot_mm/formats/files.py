@@ -31,11 +31,10 @@ def read_text(path: Path) -> str:
     Raises:
         ValueError: ``FILE:LINE`` is not UTF-8.
     """
-    content = path.read_bytes()
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{path}:{line}: no text: {error}") from error
 
 

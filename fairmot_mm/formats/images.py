@@ -1,17 +1,17 @@
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .annotation_errors import AnnotationError, ErrorSink, raise_error
 from .writing import write_file
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_EXIF_ORIENTATION = 0x0112
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -53,7 +53,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            rotated = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
             return (height, width) if rotated else (width, height)
     except Exception as error:
         raise OSError(f"unreadable image {path}: {error}. Restore the file") from error
@@ -68,18 +68,17 @@ def image_names(folder: Path) -> list[str]:
     Raises:
         ValueError: Some names are numbers and others are not.
     """
-    found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    found = [name for name in found if name.lower().endswith(IMAGES)]
-    found = [name for name in found if not name.startswith(".")]
-    found.sort(key=lambda name: (_natural_order(Path(name).stem), name))
-    numbered = [name for name in found if _is_number(Path(name).stem)]
-    others = [name for name in found if not _is_number(Path(name).stem)]
-    if numbered and others:
+    files = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = [name for name in files if name.lower().endswith(IMAGES)]
+    names = [name for name in names if not name.startswith(".")]
+    names.sort(key=lambda name: (_natural_order(Path(name).stem), name))
+    first = {_is_number(Path(name).stem): name for name in reversed(names)}
+    if len(first) == 2:
         raise ValueError(
-            f"{folder}: {numbered[0]} is named by its number, {others[0]} is not, so "
-            "their order is unknown: remove or rename the odd one"
+            f"{folder}: {first[True]} is named by its number, {first[False]} is not, "
+            "so their order is unknown: remove or rename the odd one"
         )
-    return numbered or others
+    return names
 
 
 def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -119,14 +118,12 @@ def report_missing_images(
     Returns:
         (N,) mask of the files that are there.
     """
-    folders: dict[str, dict[str, str]] = {}
+    files_by_name = cache(_files_by_name)
     present, missing = [], []
     # Strings, as a million instances of Path would take seconds.
     for path in paths:
         folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _files_by_name(folder)
-        files = folders[folder]
+        files = files_by_name(folder)
         found = files.get(name) or files.get(name.lower())
         # The file system, too, may take upper and lower case for the same.
         present.append(found == path or (found is not None and Path(path).exists()))

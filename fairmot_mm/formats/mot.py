@@ -98,7 +98,7 @@ class MOTAnnotations:
         marks: (N,) int64; 0 where the benchmark does not consider the line.
         classes: (N,) int64; -1 where the format has none (MOT15).
         visibility: (N,) float64; 1.0 where the format has none.
-        lines: (N,) int64, line number in the file, from 1.
+        lines: (N,) int64, line number in the file, from 1; 0 if there is no file.
     """
 
     frames: np.ndarray
@@ -111,6 +111,24 @@ class MOTAnnotations:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @classmethod
+    def from_columns(
+        cls, values: np.ndarray, lines: np.ndarray | None = None
+    ) -> MOTAnnotations:
+        """From the first 7 (no class), 8 or 9 (visibility) columns of a ``gt.txt``."""
+        count, columns = values.shape
+        classes = values[:, 7] if columns > 7 else np.full(count, NO_CLASS)
+        visibility = values[:, 8] if columns > 8 else np.ones(count)
+        return cls(
+            frames=values[:, 0].astype(np.int64),
+            ids=values[:, 1].astype(np.int64),
+            boxes=values[:, 2:6],
+            marks=values[:, 6].astype(np.int64),
+            classes=classes.astype(np.int64),
+            visibility=np.where(classes == NO_CLASS, 1.0, visibility),
+            lines=np.zeros(count, np.int64) if lines is None else lines,
+        )
 
     @property
     def is_mot15(self) -> bool:
@@ -256,10 +274,10 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     table = read_table(path, 7, errors)
     if not len(table.values):
         raise ValueError(f"{path}: empty ground truth; expected a line per box")
-    columns = table.values.shape[1]
-    # From ten columns on, column 8 is no class but a position in the world.
-    has_classes = columns in (8, 9)
-    integers = {0: "frame", 1: "id", 6: "mark"} | ({7: "class"} if has_classes else {})
+    if table.values.shape[1] > 9:  # MOT15's position in the world
+        table = replace(table, values=table.values[:, :7])
+    integers = {0: "frame", 1: "id", 6: "mark", 7: "class"}
+    integers = {i: name for i, name in integers.items() if i < table.values.shape[1]}
     table = check_keys(table, integers, sequence.length)
     values = table.values
     table = table.without(
@@ -276,20 +294,7 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
             "width and height above 0"
         ),
     )
-    values = table.values
-    classes = values[:, 7] if has_classes else np.full(len(values), NO_CLASS)
-    visibility = np.ones(len(values))
-    if columns == 9:
-        visibility = np.where(classes != NO_CLASS, values[:, 8], 1.0)
-    return MOTAnnotations(
-        frames=values[:, 0].astype(np.int64),
-        ids=values[:, 1].astype(np.int64),
-        boxes=values[:, 2:6],
-        marks=values[:, 6].astype(np.int64),
-        classes=classes.astype(np.int64),
-        visibility=visibility,
-        lines=table.lines,
-    )
+    return MOTAnnotations.from_columns(table.values, table.lines)
 
 
 def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
@@ -378,13 +383,12 @@ def _positive(
     number: Callable[[str], Number],
 ) -> Number:
     """A key of ``seqinfo.ini`` as a positive ``number`` (int or float)."""
-    expected = f"a positive {'whole ' if number is int else ''}number"
-    text = info.get(key)
-    if text is None:
-        raise ValueError(f"{path}: key {key} is missing, expected {expected}")
+    text = info.get(key, "")
     with contextlib.suppress(ValueError):
         parse_number(text)
         value = number(text)
         if math.isfinite(value) and value > 0:
             return value
-    raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")
+    found = repr(text) if key in info else "missing"
+    kind = "whole number" if number is int else "number"
+    raise ValueError(f"{path}: key {key} is {found}, expected a positive {kind}")

@@ -9,10 +9,8 @@ from .boxes import xyxy_to_xywh
 from .tables import check_keys, read_table
 from .writing import write_file
 
-# Frame, identity, x, y, w, h, score.
-_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1\n"
-# The same with the class, from 1, in the column where VisDrone's results have it.
-_CLASS_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
+# Frame, identity, x, y, w, h, score and, where VisDrone's results have it, the class.
+_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
 
 
 def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
@@ -38,12 +36,13 @@ def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
 
     Args:
         rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
-        classes: (N,) from 1, for the eighth column; the benchmark's format if None.
+        classes: (N,) from 1, for the eighth column; if None it is -1, the benchmark's
+            format.
     """
-    line = _LINE if classes is None else _CLASS_LINE
-    columns = rows if classes is None else np.column_stack((rows, classes))
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    return "".join(line % tuple(row) for row in columns[order].tolist())
+    classes = np.full(len(rows), -1) if classes is None else classes
+    columns = np.column_stack((rows, classes))
+    columns = columns[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return "".join(_LINE % tuple(row) for row in columns.tolist())
 
 
 def write_results(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,31 +119,16 @@ def read_table(
     """
     numbered = read_lines(path)
     lines = np.array([number for number, _ in numbered], np.int64)
-    if not numbered:
-        return NumberTable(path, np.empty((0, min_columns)), lines, errors)
-    try:
-        rows = (row for _, row in numbered)
-        values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        values = np.empty((0, 0))
+    values = np.empty((0, 0))
+    if numbered:
+        with suppress(ValueError):
+            texts = (text for _, text in numbered)
+            values = np.loadtxt(texts, delimiter=",", comments=None, ndmin=2)
     if values.shape[1] < min_columns:
         # Line by line is slow, but knows the line; it also takes what NumPy does
         # not, such as a comma at the end.
-        parsed, lines = parse_lines(
-            path, numbered, lambda row: _parse_row(row, min_columns), errors
-        )
-        columns = len(parsed[0]) if parsed else min_columns
-        right = report_rows(
-            errors,
-            "malformed line",
-            path,
-            lines,
-            np.array([len(row) != columns for row in parsed], bool),
-            lambda i: f"{len(parsed[i])} columns, expected {columns} as on the first",
-        )
-        lines = lines[right]
-        values = np.array([parsed[i] for i in np.flatnonzero(right)])
-        values = values.reshape(-1, columns)
+        rows, lines = parse_lines(path, numbered, _row_parser(min_columns), errors)
+        values = np.array(rows) if rows else np.empty((0, min_columns))
     return NumberTable(path, values, lines, errors).without(
         "malformed line",
         ~np.all(np.isfinite(values), axis=1),
@@ -156,21 +141,20 @@ def check_keys(
 ) -> NumberTable:
     """Check frames and identities (columns 0 and 1), and sort by them.
 
+    Reported and left out is a frame outside the sequence, and an identity that its
+    frame has already (negative ones included).
+
     Args:
         table: The rows.
         integers: Columns that must be whole numbers, and their names.
         length: Frames of the sequence, or None for no upper limit.
-
-    Returns:
-        The rows sorted by (frame, id). Reported and left out is a frame outside the
-        sequence, and an identity that its frame has already (negative ones included).
     """
     for column, name in integers.items():
         cells = table.values[:, column]
         table = table.without(
             "malformed line",
             (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            partial(_not_whole, name, cells),
+            lambda i: f"{name} {cells[i]:g}, expected a whole number",  # noqa: B023 (used at once)
         )
     frames = table.values[:, 0]
     most = f"at most {length}, the length of the sequence (seqLength in seqinfo.ini)"
@@ -183,8 +167,8 @@ def check_keys(
     # lexsort is stable, so of two equal keys the later line comes second.
     table = table.select(np.lexsort((table.values[:, 1], table.values[:, 0])))
     values, lines = table.values, table.lines
-    repeated = np.zeros(len(values), dtype=bool)
-    repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
+    repeated = np.zeros(len(values), bool)
+    repeated[1:] = (values[1:, :2] == values[:-1, :2]).all(1)
     return table.without(
         "identity twice",
         repeated,
@@ -195,15 +179,20 @@ def check_keys(
     )
 
 
-def _parse_row(row: str, min_columns: int) -> list[float]:
-    cells = row.strip().removesuffix(",").split(",")
-    if len(cells) < min_columns:
-        raise ValueError(
-            f"{len(cells)} columns, expected at least {min_columns}, separated by "
-            "commas"
-        )
-    return parse_numbers(cells)
+def _row_parser(min_columns: int) -> Callable[[str], list[float]]:
+    """A parser for rows that all have as many columns as the first."""
+    columns = 0
 
+    def parse(row: str) -> list[float]:
+        nonlocal columns
+        cells = row.strip().removesuffix(",").split(",")
+        found = f"{len(cells)} columns, expected"
+        if len(cells) < min_columns:
+            raise ValueError(f"{found} at least {min_columns}, separated by commas")
+        numbers = parse_numbers(cells)
+        columns = columns or len(numbers)
+        if len(numbers) != columns:
+            raise ValueError(f"{found} {columns} as on the first")
+        return numbers
 
-def _not_whole(name: str, cells: np.ndarray, row: int) -> str:
-    return f"{name} {cells[row]:g}, expected a whole number"
+    return parse
