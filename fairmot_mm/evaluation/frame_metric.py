@@ -10,6 +10,9 @@ from typing import Any
 from mmdet.structures import DetDataSample
 from mmengine.dist import broadcast_object_list, gather_object, is_main_process
 from mmengine.evaluator import BaseMetric
+from mmengine.structures import InstanceData
+
+from fairmot_mm.structures.arrays import to_numpy
 
 # Folder of the sequence, or its name; first and last evaluated frame, from 1.
 Video = tuple[str, tuple[int, int]]
@@ -69,12 +72,17 @@ class FrameMetric(BaseMetric):
         return figures[0]
 
 
-def join_frames(results: Sequence[tuple]) -> dict[Video, dict[int, Any]]:
+def to_arrays(instances: InstanceData, *names: str) -> InstanceData:
+    """Some fields of instances as arrays on the CPU."""
+    return InstanceData(**{name: to_numpy(instances[name]) for name in names})
+
+
+def join_frames(results: Sequence[tuple]) -> dict[tuple[Video, int], Any]:
     """Frames by video and number, in an order that does not depend on who tracked what.
 
     A sampler may repeat frames to fill up a process' share: the first one counts.
     """
-    videos: dict[Video, dict[int, Any]] = {}
+    frames: dict[tuple[Video, int], Any] = {}
     for video, number, kept in results:
-        videos.setdefault(video, {}).setdefault(number, kept)
-    return {key: dict(sorted(videos[key].items())) for key in sorted(videos)}
+        frames.setdefault((video, number), kept)
+    return {key: frames[key] for key in sorted(frames)}

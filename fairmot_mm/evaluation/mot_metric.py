@@ -153,7 +153,10 @@ class MOTMetric(FrameMetric):
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Write and score the frames of all processes (in the main one only)."""
-        videos = [_join(*item) for item in join_frames(results).items()]
+        frames: dict[Video, list[_Frame]] = {}
+        for (video, _), frame in join_frames(results).items():
+            frames.setdefault(video, []).append(frame)
+        videos = [_join(*item) for item in frames.items()]
         if not videos:
             logger = MMLogger.get_current_instance()
             logger.warning("MOTMetric got no frames: nothing to write or score")
@@ -238,17 +241,17 @@ def _truth_rows(frame: DetDataSample) -> np.ndarray | None:
     return np.column_stack((frames, ids, xyxy_to_xywh(corners), ids >= 0, labels + 1))
 
 
-def _join(video: Video, frames: Mapping[int, _Frame]) -> _Video:
+def _join(video: Video, frames: Sequence[_Frame]) -> _Video:
     """The rows of a video from those of its frames."""
-    (name, frame_range), parts = video, list(frames.values())
-    sequence = read_sequence(name) if parts[0].in_folder else None
-    truths = [frame.truth for frame in parts if frame.truth is not None]
+    name, frame_range = video
+    sequence = read_sequence(name) if frames[0].in_folder else None
+    truths = [frame.truth for frame in frames if frame.truth is not None]
     return _Video(
         name if sequence is None else sequence.name,
         frame_range,
         sequence,
-        np.concatenate([frame.results for frame in parts]),
-        np.concatenate(truths) if len(truths) == len(parts) else None,
+        np.concatenate([frame.results for frame in frames]),
+        np.concatenate(truths) if len(truths) == len(frames) else None,
     )
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import trackeval
 
+from fairmot_mm.formats.mot import NO_CLASS
+
 from .cases import PLAIN, Case, with_ground_truth
 from .figures import (
     CLASS_AVERAGED,
@@ -44,8 +46,7 @@ def evaluate(cases: Sequence[Case]) -> Figures:
     Raises:
         ValueError: A class is unknown.
     """
-    scores = _scores(cases)
-    return {name: _figures(*(score[name] for score in scores)) for name in scores[0]}
+    return {name: _figures(*found) for name, found in _scores(cases).items()}
 
 
 def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
@@ -59,26 +60,19 @@ def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
     Raises:
         ValueError: A class is unknown.
     """
-    scores = {name: [s[COMBINED] for s in _scores(cases[name])] for name in cases}
-    figures = {name: _figures(*scores[name]) for name in cases}
-    averages: dict[str, list[Mapping]] = {CLASS_AVERAGED: [], DETECTION_AVERAGED: []}
-    present = with_ground_truth(cases)
-    if not present:
-        return figures
-    for i, metric in enumerate(_METRICS):
-        by_name = {name: score[i] for name, score in scores.items()}
-        averages[DETECTION_AVERAGED].append(
-            metric.combine_classes_det_averaged(by_name)
-        )
-        averages[CLASS_AVERAGED].append(
-            metric.combine_classes_class_averaged({k: by_name[k] for k in present})
-        )
-    return figures | {name: _figures(*found) for name, found in averages.items()}
+    scores = {name: _scores(of_class)[COMBINED] for name, of_class in cases.items()}
+    present = {name: scores[name] for name in with_ground_truth(cases)}
+    if present:
+        scores |= {
+            CLASS_AVERAGED: _combine(present, "combine_classes_class_averaged"),
+            DETECTION_AVERAGED: _combine(scores, "combine_classes_det_averaged"),
+        }
+    return {name: _figures(*found) for name, found in scores.items()}
 
 
-def _scores(cases: Sequence[Case]) -> list[dict[str, dict]]:
+def _scores(cases: Sequence[Case]) -> dict[str, list[dict]]:
     """What each metric finds, by sequence and for ``'COMBINED'``."""
-    scores: list[dict[str, dict]] = [{} for _ in _METRICS]
+    scores = {}
     # TrackEval reads files and prints as it goes.
     with contextlib.redirect_stdout(io.StringIO()):
         for case in cases:
@@ -86,20 +80,26 @@ def _scores(cases: Sequence[Case]) -> list[dict[str, dict]]:
                 dataset = _write_dataset(Path(folder), case)
                 raw = dataset.get_raw_seq_data("tracker", case.name)
                 data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
-            for metric, score in zip(_METRICS, scores, strict=True):
-                score[case.name] = metric.eval_sequence(data)
-        for metric, score in zip(_METRICS, scores, strict=True):
-            score[COMBINED] = metric.combine_sequences(score)
-    return scores
+            scores[case.name] = [metric.eval_sequence(data) for metric in _METRICS]
+        return scores | {COMBINED: _combine(scores, "combine_sequences")}
+
+
+def _combine(scores: Mapping[str, Sequence[dict]], method: str) -> list[dict]:
+    """What each metric makes of several sequences or classes by one of its methods."""
+    columns = zip(*scores.values(), strict=True)
+    return [
+        getattr(metric, method)(dict(zip(scores, column, strict=True)))
+        for metric, column in zip(_METRICS, columns, strict=True)
+    ]
 
 
 def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2DBox:
     """Write the case to ``folder`` as TrackEval reads it."""
     if case.protocol != PLAIN:
         _check_classes(case)
-    annotations, name = case.annotations, f"{case.name}.txt"
+    annotations = case.annotations
     _write_columns(
-        folder / "gt" / name,
+        folder / case.name / "gt" / "gt.txt",
         annotations.frames,
         annotations.ids,
         annotations.boxes,
@@ -108,18 +108,14 @@ def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2
         annotations.visibility,
     )
     # No class: TrackEval ignores a tracker's, but refuses any above 1.
-    _write_columns(
-        folder / "tracker" / name,
-        *(case.results[:, 0], case.results[:, 1], case.results[:, 2:7]),
-        np.full(len(case.results), -1),
-    )
+    no_class = np.full(len(case.results), NO_CLASS)
+    columns = case.results[:, 0], case.results[:, 1], case.results[:, 2:7], no_class
+    _write_columns(folder / "tracker" / "data" / f"{case.name}.txt", *columns)
     return trackeval.datasets.MotChallenge2DBox(
         {
-            "GT_FOLDER": str(folder / "gt"),
-            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+            "GT_FOLDER": str(folder),
             "TRACKERS_FOLDER": str(folder),
             "TRACKERS_TO_EVAL": ["tracker"],
-            "TRACKER_SUB_FOLDER": "",
             "BENCHMARK": case.protocol,
             "SEQ_INFO": {case.name: case.length},
             "SKIP_SPLIT_FOL": True,
@@ -150,20 +146,17 @@ def _write_columns(
     """
     labels = np.unique(ids, return_inverse=True)[1]
     table = np.column_stack((frames, labels, *others))
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True)
     np.savetxt(path, table, fmt="%.17g", delimiter=",")
 
 
 def _figures(hota: Mapping, clear: Mapping, identity: Mapping) -> dict[str, float]:
-    fractions = {key: np.mean(hota[key]) for key in ("HOTA", "DetA", "AssA")}
-    fractions |= {key: clear[key] for key in ("MOTA", "MOTP")}
-    fractions |= {key: identity[key] for key in ("IDF1", "IDP", "IDR")}
+    counts = {"FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
+    found = {**hota, **clear, **identity, **counts}
     if not clear["CLR_TP"] + clear["CLR_FN"]:
         # Without people, TrackEval gives 0 for one sequence, but minus the number of
         # false positives for several.
-        fractions["MOTA"] = 0.0
-    counts = {"FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
-    counts |= {key: clear[key] for key in ("IDSW", "MT", "ML", "Frag")}
-    return {key: float(fractions[key]) for key in FRACTIONS} | {
-        key: int(counts[key]) for key in COUNTS
-    }
+        found["MOTA"] = 0.0
+    # HOTA's are by threshold.
+    fractions = {key: float(np.mean(found[key])) for key in FRACTIONS}
+    return fractions | {key: int(found[key]) for key in COUNTS}
