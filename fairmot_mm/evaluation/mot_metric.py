@@ -167,12 +167,11 @@ class MOTMetric(FrameMetric):
         with tempfile.TemporaryDirectory() as folder:
             return self._write_and_score(videos, Path(folder))
 
-    def _write_and_score(
-        self, videos: Sequence[_Video], folder: Path
-    ) -> dict[str, float]:
+    def _write_and_score(self, videos: list[_Video], folder: Path) -> dict[str, float]:
         logger = MMLogger.get_current_instance()
         benchmark = videos[0].sequence is not None
-        several = not benchmark and len(self._labels) > 1
+        labels = (self.dataset_meta or {}).get("classes", ())
+        several = len(labels) > 1 and not benchmark
         with_classes = self.classes is not None or several
         for video in videos:
             rows = video.results
@@ -192,18 +191,12 @@ class MOTMetric(FrameMetric):
             return {}
         if not with_classes:
             return self._score(evaluate, cases)
-        names = self.classes or self._labels
+        names = self.classes or labels
+        places = {name: labels.index(name) + 1 for name in names}
+        numbers = {name: ClassNumbers(place, place) for name, place in places.items()}
         if benchmark:
-            numbers = mot_classes(names, self._labels)
-        else:
-            labels = {name: self._labels.index(name) + 1 for name in names}
-            numbers = {name: ClassNumbers(x, x) for name, x in labels.items()}
+            numbers = mot_classes(names, labels)
         return self._score(evaluate_by_class, by_class(cases, numbers))
-
-    @property
-    def _labels(self) -> Sequence[str]:
-        """Names of the model's classes."""
-        return (self.dataset_meta or {}).get("classes", ())
 
     def _score(self, score: Callable, cases: Sequence | Mapping) -> dict[str, float]:
         """Combined figures, or those of each class, by all backends."""
@@ -214,15 +207,11 @@ class MOTMetric(FrameMetric):
             rows = "Sequence" if COMBINED in figures else "Class"
             logger.info(f"{backend}:\n{format_table(figures, rows)}")
             prefix = "" if backend == "trackeval" else f"{backend}/"
-            chosen = {f"{name}/": of_name for name, of_name in figures.items()}
-            if COMBINED in figures:
-                chosen = {"": figures[COMBINED]}
-            # As floats: the runner's JSON drops whole numbers.
-            found |= {
-                f"{prefix}{name}{key}": float(x)
-                for name, of_name in chosen.items()
-                for key, x in of_name.items()
-            }
+            for name, of_name in figures.items():
+                if COMBINED not in figures or name == COMBINED:
+                    start = prefix if name == COMBINED else f"{prefix}{name}/"
+                    # As floats: the runner's JSON drops whole numbers.
+                    found |= {f"{start}{key}": float(x) for key, x in of_name.items()}
         return found
 
 
@@ -231,14 +220,13 @@ def _truth_rows(frame: DetDataSample) -> np.ndarray | None:
     objects = frame.get("gt_instances", {})
     if "bboxes" not in objects:
         return None
-    ignored = frame.get("ignored_instances", {})
-    boxes = to_numpy(objects.bboxes).reshape(-1, 4)
-    regions = to_numpy(ignored.get("bboxes", np.empty((0, 4)))).reshape(-1, 4)
-    ids = np.append(to_numpy(objects.instances_ids), np.full(len(regions), -1))
-    labels = np.append(to_numpy(objects.labels), np.full(len(regions), -1))
-    corners = np.concatenate((boxes, regions)).astype(float)
-    frames = np.full(len(ids), frame.frame_number)
-    return np.column_stack((frames, ids, xyxy_to_xywh(corners), ids >= 0, labels + 1))
+    ignored = frame.get("ignored_instances", {}).get("bboxes", np.empty((0, 4)))
+    boxes = np.append(to_numpy(objects.bboxes), to_numpy(ignored)).reshape(-1, 4)
+    no_object = np.full(len(ignored), -1)
+    ids = np.append(to_numpy(objects.instances_ids), no_object)
+    classes = np.append(to_numpy(objects.labels), no_object) + 1
+    frames, boxes = np.full(len(ids), frame.frame_number), boxes.astype(float)
+    return np.column_stack((frames, ids, xyxy_to_xywh(boxes), ids >= 0, classes))
 
 
 def _join(video: Video, frames: Sequence[_Frame]) -> _Video:

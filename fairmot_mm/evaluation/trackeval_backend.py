@@ -6,6 +6,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ _METRICS = (
 
 
 def evaluate(cases: Sequence[Case]) -> Figures:
-    """Score by TrackEval under the benchmark's own protocol.
+    """Score sequences.
 
     The raw ground truth is used: a detection that matches a distractor (static
     person, person on vehicle, reflection, ...) is neither right nor wrong. The
@@ -50,15 +51,12 @@ def evaluate(cases: Sequence[Case]) -> Figures:
 
 
 def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
-    """Score the classes by TrackEval and combine them as it does.
+    """Score classes, as :func:`evaluate`, and combine them as TrackEval does.
 
     Returns:
         All ``NAMES`` by class, and for ``'class_averaged'`` (the mean of fractions over
         the classes that have ground truth; counts add up) and ``'detection_averaged'``
         (of all objects, whatever their class).
-
-    Raises:
-        ValueError: A class is unknown.
     """
     scores = {name: _scores(of_class)[COMBINED] for name, of_class in cases.items()}
     present = {name: scores[name] for name in with_ground_truth(cases)}
@@ -85,7 +83,7 @@ def _scores(cases: Sequence[Case]) -> dict[str, list[dict]]:
 
 
 def _combine(scores: Mapping[str, Sequence[dict]], method: str) -> list[dict]:
-    """What each metric makes of several sequences or classes by one of its methods."""
+    """What each metric makes of several sequences or classes by a method of its own."""
     columns = zip(*scores.values(), strict=True)
     return [
         getattr(metric, method)(dict(zip(scores, column, strict=True)))
@@ -97,19 +95,10 @@ def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2
     """Write the case to ``folder`` as TrackEval reads it."""
     if case.protocol != PLAIN:
         _check_classes(case)
-    annotations = case.annotations
-    _write_columns(
-        folder / case.name / "gt" / "gt.txt",
-        annotations.frames,
-        annotations.ids,
-        annotations.boxes,
-        annotations.marks,
-        annotations.classes,
-        annotations.visibility,
-    )
+    columns = astuple(case.annotations)[:-1]  # as in gt.txt, but for the line numbers
+    _write_columns(folder / case.name / "gt" / "gt.txt", *columns)
     # No class: TrackEval ignores a tracker's, but refuses any above 1.
-    no_class = np.full(len(case.results), NO_CLASS)
-    columns = case.results[:, 0], case.results[:, 1], case.results[:, 2:7], no_class
+    columns = case.results[:, :7], np.full(len(case.results), NO_CLASS)
     _write_columns(folder / "tracker" / "data" / f"{case.name}.txt", *columns)
     return trackeval.datasets.MotChallenge2DBox(
         {
@@ -136,16 +125,12 @@ def _check_classes(case: Case) -> None:
         )
 
 
-def _write_columns(
-    path: Path, frames: np.ndarray, ids: np.ndarray, *others: np.ndarray
-) -> None:
-    """Write columns without losing a digit.
-
-    Identities are renumbered from 0: TrackEval indexes arrays by them, so large ones
-    exhaust the memory and negative ones are confused with others.
-    """
-    labels = np.unique(ids, return_inverse=True)[1]
-    table = np.column_stack((frames, labels, *others))
+def _write_columns(path: Path, *columns: np.ndarray) -> None:
+    """Write frames, identities and others without losing a digit."""
+    table = np.column_stack(columns)
+    # TrackEval indexes arrays by identities, so large ones exhaust the memory and
+    # negative ones are confused with others.
+    table[:, 1] = np.unique(table[:, 1], return_inverse=True)[1]
     path.parent.mkdir(parents=True)
     np.savetxt(path, table, fmt="%.17g", delimiter=",")
 
@@ -157,6 +142,6 @@ def _figures(hota: Mapping, clear: Mapping, identity: Mapping) -> dict[str, floa
         # Without people, TrackEval gives 0 for one sequence, but minus the number of
         # false positives for several.
         found["MOTA"] = 0.0
-    # HOTA's are by threshold.
+    # HOTA, DetA and AssA are arrays.
     fractions = {key: float(np.mean(found[key])) for key in FRACTIONS}
     return fractions | {key: int(found[key]) for key in COUNTS}
