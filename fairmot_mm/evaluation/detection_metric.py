@@ -15,7 +15,7 @@ from fairmot_mm.formats.boxes import xyxy_to_xywh
 from fairmot_mm.registry import METRICS
 from fairmot_mm.structures.arrays import to_numpy
 
-from .frame_metric import FrameMetric, join_frames, to_arrays
+from .frame_metric import FrameMetric, Frames, to_arrays
 from .reference_figures import image_figures
 
 # What is to be found, boxes (m, 4) xyxy that do not count, and what was found.
@@ -63,10 +63,10 @@ class DetectionMetric(FrameMetric):
         found = to_arrays(frame.pred_instances, "bboxes", "labels", "scores")
         return to_arrays(truth, "bboxes", "labels"), to_numpy(ignored), found
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Score the frames of all processes (in the main one only)."""
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Score the frames."""
         logger = MMLogger.get_current_instance()
-        frames: list[_Frame] = list(join_frames(results).values())
+        frames: list[_Frame] = list(results.values())
         labels = sorted({int(x) for truth, *_ in frames for x in truth.labels})
         if not labels:
             logger.warning(
@@ -74,6 +74,7 @@ class DetectionMetric(FrameMetric):
                 "with_ground_truth=True of the test dataset"
             )
             return {}
+        classes = (self.dataset_meta or {}).get("classes", ())
         by_class = {}
         for label in labels:
             own = [
@@ -84,7 +85,7 @@ class DetectionMetric(FrameMetric):
                 )
                 for true, ignored, found in frames
             ]
-            name = self._class_name(label)
+            name = classes[label] if label < len(classes) else f"class {label}"
             by_class[name] = self._coco_figures(own) | _reference_figures(own)
         figures = {
             name: float(np.mean([found[name] for found in by_class.values()]))
@@ -98,11 +99,6 @@ class DetectionMetric(FrameMetric):
             + ", ".join(f"{key} {100 * value:.1f}" for key, value in figures.items())
         )
         return figures
-
-    def _class_name(self, label: int) -> str:
-        """Name of a class for people."""
-        classes = (self.dataset_meta or {}).get("classes", ())
-        return classes[label] if label < len(classes) else f"class {label}"
 
     def _coco_figures(self, frames: Sequence[_ClassFrame]) -> dict[str, float]:
         """COCO's figures over boxes of every size."""
@@ -119,7 +115,6 @@ class DetectionMetric(FrameMetric):
             scorer.params.imgIds = range(len(frames))
             scorer.params.maxDets = [self.max_detections]
             scorer.params.areaRng = scorer.params.areaRng[:1]
-            scorer.params.areaRngLbl = scorer.params.areaRngLbl[:1]
             scorer.evaluate()
             scorer.accumulate()
         # IoU x recall, IoU.

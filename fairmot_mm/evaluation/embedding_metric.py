@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmdet.structures import DetDataSample
@@ -11,10 +11,8 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.registry import METRICS
 
-from .frame_metric import FrameMetric, Video, join_frames, to_arrays
+from .frame_metric import FrameMetric, Frames, to_arrays
 from .reference_figures import verification_rates
-
-_Frames = Mapping[tuple[Video, int], InstanceData]
 
 
 @METRICS.register_module()
@@ -67,11 +65,10 @@ class EmbeddingMetric(FrameMetric):
         people = to_arrays(truth, "embeddings", "instances_ids", "labels")
         return people[people.instances_ids >= 0]
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Score the frames of all processes (in the main one only)."""
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Score the frames."""
         logger = MMLogger.get_current_instance()
-        people = join_frames(results)
-        frames = {key: x[x.embeddings.any(1)] for key, x in people.items()}
+        frames = {key: x[x.embeddings.any(1)] for key, x in results.items()}
         count = sum(map(len, frames.values()))
         if not count:
             logger.warning(
@@ -82,7 +79,7 @@ class EmbeddingMetric(FrameMetric):
         figures = self._pair_figures(frames)
         for gap in self.gaps:
             figures |= _search_figures(frames, gap)
-        missing = sum(map(len, people.values())) - count
+        missing = sum(map(len, results.values())) - count
         logger.info(
             f"embeddings of {count} true boxes ({missing} more have their centre "
             f"outside the image): "
@@ -90,7 +87,7 @@ class EmbeddingMetric(FrameMetric):
         )
         return figures
 
-    def _pair_figures(self, frames: _Frames) -> dict[str, float]:
+    def _pair_figures(self, frames: Frames) -> dict[str, float]:
         """True positive rates over the pairs of all boxes, or of those drawn."""
         videos = {video: number for number, (video, _) in enumerate(frames)}
         keys = [
@@ -113,7 +110,7 @@ class EmbeddingMetric(FrameMetric):
         return {f"TPR@FAR{level:g}": rate for level, rate in pairs}
 
 
-def _search_figures(frames: _Frames, gap: int) -> dict[str, float]:
+def _search_figures(frames: Frames, gap: int) -> dict[str, float]:
     """Rank-1 rate and mAP of searches so many frames later; none if nobody is."""
     ranks = [np.empty(0)]
     for (video, number), people in frames.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from fairmot_mm.structures.arrays import to_numpy
 from .backends import BACKENDS, evaluate, evaluate_by_class
 from .cases import Case, ClassNumbers, by_class, load_cases, mot_classes
 from .figures import COMBINED, format_table
-from .frame_metric import FrameMetric, Video, join_frames
+from .frame_metric import FrameMetric, Frames, Video
 from .interpolation import interpolate_gaps
 
 
@@ -41,7 +42,7 @@ class _Video(NamedTuple):
     """All frames of a video together."""
 
     name: str
-    frame_range: tuple[int, int]
+    frames: tuple[int, int]  # first and last evaluated one
     sequence: MOTSequence | None  # if it is a MOTChallenge folder
     results: np.ndarray
     truth: np.ndarray | None
@@ -102,11 +103,8 @@ class MOTMetric(FrameMetric):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        unknown = [backend for backend in backends if backend not in BACKENDS]
-        if unknown:
-            raise ValueError(
-                f"backends: unknown {unknown}, expected some of {list(BACKENDS)}"
-            )
+        if unknown := [backend for backend in backends if backend not in BACKENDS]:
+            raise ValueError(f"backends: unknown {unknown}, choose from {BACKENDS}")
         if format_only and outfile_prefix is None:
             raise ValueError("format_only needs outfile_prefix, a folder to write to")
         if max_gap < 0:
@@ -151,12 +149,10 @@ class MOTMetric(FrameMetric):
             in_folder,
         )
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Write and score the frames of all processes (in the main one only)."""
-        frames: dict[Video, list[_Frame]] = {}
-        for (video, _), frame in join_frames(results).items():
-            frames.setdefault(video, []).append(frame)
-        videos = [_join(*item) for item in frames.items()]
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Write and score the frames."""
+        by_video = groupby(results.items(), lambda item: item[0][0])
+        videos = [_join(video, [x for _, x in frames]) for video, frames in by_video]
         if not videos:
             logger = MMLogger.get_current_instance()
             logger.warning("MOTMetric got no frames: nothing to write or score")
@@ -229,23 +225,21 @@ def _truth_rows(frame: DetDataSample) -> np.ndarray | None:
     return np.column_stack((frames, ids, xyxy_to_xywh(boxes), ids >= 0, classes))
 
 
-def _join(video: Video, frames: Sequence[_Frame]) -> _Video:
+def _join(video: Video, parts: Sequence[_Frame]) -> _Video:
     """The rows of a video from those of its frames."""
-    name, frame_range = video
-    sequence = read_sequence(name) if frames[0].in_folder else None
-    truths = [frame.truth for frame in frames if frame.truth is not None]
+    name, frames = video
+    sequence = read_sequence(name) if parts[0].in_folder else None
+    truths = [part.truth for part in parts if part.truth is not None]
     return _Video(
         name if sequence is None else sequence.name,
-        frame_range,
+        frames,
         sequence,
-        np.concatenate([frame.results for frame in frames]),
-        np.concatenate(truths) if len(truths) == len(frames) else None,
+        np.concatenate([part.results for part in parts]),
+        np.concatenate(truths) if len(truths) == len(parts) else None,
     )
 
 
-def _read_cases(
-    videos: Sequence[_Video], folder: Path, with_classes: bool
-) -> list[Case]:
+def _read_cases(videos: list[_Video], folder: Path, with_classes: bool) -> list[Case]:
     """What is scored: the videos that have ground truth, in a folder or in samples."""
     ranges, sequences, cases = {}, [], []
     for name, (first, last), sequence, _, truth in videos:
@@ -254,7 +248,7 @@ def _read_cases(
             ranges[name] = first, last
         elif truth is not None:
             results = read_results(folder / f"{name}.txt", last, with_classes)
-            annotations = MOTAnnotations.from_columns(truth)
+            annotations = MOTAnnotations.from_columns(truth, np.zeros(len(truth), int))
             case = Case(name, name, last, annotations, results).between(first, last)
             cases.append(case if with_classes else case.of_class(ClassNumbers(1, 1)))
     return load_cases(sequences, folder, ranges, with_classes) if sequences else cases

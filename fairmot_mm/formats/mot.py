@@ -1,8 +1,8 @@
 """Folders in the MOTChallenge layout.
 
-A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is
-ground truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in
-pixels with (x, y) the top left corner.
+A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is ground
+truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in pixels with
+(x, y) the top left corner.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,8 +58,8 @@ class MOTSequence:
         name: Name of the sequence, also that of its result file.
         length: Number of frames.
         frame_rate: Frames per second.
-        width: Width of the frames in pixels.
-        height: Height of the frames in pixels.
+        width: Of the frames, in pixels.
+        height: Of the frames, in pixels.
         image_dir: Folder of the frames, relative to ``root``.
         extension: How the names of the frames end, with the dot.
         gt_file: Ground truth, relative to ``root``.
@@ -113,9 +113,7 @@ class MOTAnnotations:
         return len(self.frames)
 
     @classmethod
-    def from_columns(
-        cls, values: np.ndarray, lines: np.ndarray | None = None
-    ) -> MOTAnnotations:
+    def from_columns(cls, values: np.ndarray, lines: np.ndarray) -> MOTAnnotations:
         """From the first 7 (no class), 8 or 9 (visibility) columns of a ``gt.txt``."""
         count, columns = values.shape
         classes = values[:, 7] if columns > 7 else np.full(count, NO_CLASS)
@@ -127,7 +125,7 @@ class MOTAnnotations:
             marks=values[:, 6].astype(np.int64),
             classes=classes.astype(np.int64),
             visibility=np.where(classes == NO_CLASS, 1.0, visibility),
-            lines=np.zeros(count, np.int64) if lines is None else lines,
+            lines=lines,
         )
 
     @property
@@ -137,9 +135,7 @@ class MOTAnnotations:
 
     def select(self, rows: np.ndarray) -> MOTAnnotations:
         """Keep some rows: (N,) mask, or (M,) indices."""
-        return MOTAnnotations(
-            **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
-        )
+        return MOTAnnotations(**{name: x[rows] for name, x in vars(self).items()})
 
 
 def read_sequence(root: str | Path) -> MOTSequence:
@@ -159,7 +155,7 @@ def read_sequence(root: str | Path) -> MOTSequence:
             f"{path}{f':{line}' if line else ''}: name is {name!r}, expected a plain "
             "file name, as the results are written to NAME.txt"
         )
-    sequence = MOTSequence(
+    six = MOTSequence(
         root=root,
         name=name,
         length=_positive(path, info, "seqLength", int),
@@ -169,10 +165,9 @@ def read_sequence(root: str | Path) -> MOTSequence:
         image_dir=info.get("imDir") or MOTSequence.image_dir,
         extension=info.get("imExt") or MOTSequence.extension,
     )
-    eight_digits = replace(sequence, digits=8)
-    if not sequence.image_path(1).exists() and eight_digits.image_path(1).exists():
-        return eight_digits
-    return sequence
+    eight = replace(six, digits=8)
+    is_eight = eight.image_path(1).exists() and not six.image_path(1).exists()
+    return eight if is_eight else six
 
 
 def write_sequence_info(sequence: MOTSequence) -> None:
@@ -200,32 +195,29 @@ def find_sequences(
     Args:
         root: Folder of sequence folders, or one sequence folder.
         names: Folder names to take, in this order; all, sorted, if None.
-        detector: Keep only the folders whose names end in ``-DETECTOR``: MOT17
-            ships every sequence once for each of three detectors.
+        detector: Keep only the folders whose names end in ``-DETECTOR``: MOT17 ships
+            every sequence once for each of three detectors.
 
     Raises:
         FileNotFoundError: ``root`` is missing.
-        ValueError: A sequence of ``names`` is missing, two sequences bear the
-            same name, or there is none at all.
+        ValueError: A sequence is missing, two have the same name, or there is none.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of MOTChallenge sequences")
     candidates = [root] if _is_sequence(root) else sorted(root.iterdir())
     folders = {folder_name(path): path for path in candidates if _is_sequence(path)}
-    chosen = list(folders) if names is None else list(names)
-    missing = [name for name in chosen if name not in folders]
-    if missing:
-        raise ValueError(
-            f"{root}: no sequence {', '.join(missing)}; "
-            f"there is {', '.join(folders) or 'none'}"
-        )
+    chosen = list(folders if names is None else names)
+    if missing := [name for name in chosen if name not in folders]:
+        there = ", ".join(folders) or "none"
+        raise ValueError(f"{root}: no sequence {', '.join(missing)}; there is {there}")
+    which = ""
     if detector is not None:
         chosen = [name for name in chosen if name.endswith(f"-{detector}")]
+        which = f" whose name ends in -{detector}"
     if not chosen:
-        suffix = "" if detector is None else f" whose name ends in -{detector}"
         raise ValueError(
-            f"{root}: no sequence{suffix} found; expected folders that hold seqinfo.ini"
+            f"{root}: no sequence{which} found; expected folders that hold seqinfo.ini"
         )
     sequences = [read_sequence(folders[name]) for name in chosen]
     check_unique_names(sequences)
@@ -233,11 +225,7 @@ def find_sequences(
 
 
 def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
-    """Refuse sequences that would share a result file.
-
-    Raises:
-        ValueError: Two sequences bear the same name.
-    """
+    """Refuse sequences of one name (ValueError), as they would share a result file."""
     roots: dict[str, Path] = {}
     for sequence in sequences:
         if sequence.name in roots:
@@ -252,15 +240,13 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     """Read and check the ground truth of a sequence.
 
     Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
-    later), or ten without classes (MOT15: the last three are a position in the
-    world, or -1). Seven or eight columns, without class or visibility, do too.
-    The benchmark's identities count from 1; others that share its layout count from 0.
+    later), or ten without classes (MOT15: the last three are a position in the world,
+    or -1). Seven or eight columns, without class or visibility, do too. The benchmark's
+    identities count from 1; others that share its layout count from 0.
 
-    Args:
-        sequence: The sequence.
-        errors: Takes lines that are no finite numbers or have too few columns, frames
-            outside the sequence, identities twice in a frame, and considered lines
-            (mark other than 0) with an empty box or a negative identity.
+    Reported are lines that are no finite numbers or have too few columns, frames
+    outside the sequence, identities twice in a frame, and considered lines (mark other
+    than 0) with an empty box or a negative identity.
 
     Raises:
         FileNotFoundError: The sequence has no ground truth.
@@ -268,9 +254,7 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     """
     path = sequence.gt_path
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no ground truth; sequences of a test split have none"
-        )
+        raise FileNotFoundError(f"{path}: no ground truth; test splits have none")
     table = read_table(path, 7, errors)
     if not len(table.values):
         raise ValueError(f"{path}: empty ground truth; expected a line per box")
@@ -298,11 +282,7 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
 
 
 def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
-    """Which lines the benchmark scores: considered, and pedestrians.
-
-    Returns:
-        (N,) mask.
-    """
+    """Mask (N,) of the lines that the benchmark scores: considered pedestrians."""
     pedestrian = np.isin(annotations.classes, (PEDESTRIAN, NO_CLASS))
     return (annotations.marks != 0) & pedestrian
 
@@ -310,27 +290,19 @@ def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
 def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     """First and last frame of a half of a sequence, from 1, both included.
 
-    Args:
-        sequence: The sequence.
-        half: ``first``, ``second``, or None for all of it. The first half is the
-            shorter one, as in the reference implementation.
+    The ``first`` half is the shorter one, as in the reference implementation; the other
+    is the ``second``, and None is all of the sequence.
 
     Raises:
         ValueError: ``half`` is something else, or the half is empty.
     """
-    length = sequence.length
-    ranges = {
-        None: (1, length),
-        "first": (1, length // 2),
-        "second": (length // 2 + 1, length),
-    }
+    root, length, middle = sequence.root, sequence.length, sequence.length // 2
+    ranges = {None: (1, length), "first": (1, middle), "second": (middle + 1, length)}
     if half not in ranges:
         raise ValueError(f"{half=}: choose 'first', 'second' or None")
     first, last = ranges[half]
     if last < first:
-        raise ValueError(
-            f"{sequence.root}: the {half} half of its seqLength of {length} is empty"
-        )
+        raise ValueError(f"{root}: the {half} half of a seqLength of {length} is empty")
     return first, last
 
 
@@ -370,9 +342,7 @@ def _read_ini_section(path: Path) -> configparser.SectionProxy:
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as e:
         raise ValueError(f"{path}:{e.lineno}: {e.message}, expected it once") from e
     if not parser.has_section("Sequence"):
-        raise ValueError(
-            f"{path}: no section [Sequence], in which the keys are expected"
-        )
+        raise ValueError(f"{path}: no section [Sequence], where the keys are expected")
     return parser["Sequence"]
 
 

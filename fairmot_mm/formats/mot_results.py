@@ -14,30 +14,24 @@ _LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
 
 
 def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
-    """Rows of a result file from the tracks of one frame.
+    """Rows (N, 7) of a result file: frame, identity, x, y, w, h, score.
 
     Args:
         frame_number: Number of the frame, from 1.
         tracks: ``bboxes`` (N, 4) xyxy in pixels, ``scores`` and ``instances_id``.
-
-    Returns:
-        (N, 7) frame, identity, x, y, w, h, score.
     """
     tracks = tracks.numpy()
-    boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
+    boxes = xyxy_to_xywh(tracks.bboxes.astype(np.float64).reshape(-1, 4))
     frames = np.full(len(boxes), frame_number)
-    return np.column_stack(
-        (frames, tracks.instances_id, xyxy_to_xywh(boxes), tracks.scores)
-    )
+    return np.column_stack((frames, tracks.instances_id, boxes, tracks.scores))
 
 
 def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
-    """Lines of a result file, sorted by (frame, id).
+    """Lines of a result file in the benchmark's format, sorted by (frame, id).
 
     Args:
         rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
-        classes: (N,) from 1, for the eighth column; if None it is -1, the benchmark's
-            format.
+        classes: (N,) from 1, for the eighth column, which is -1 if None.
     """
     classes = np.full(len(rows), -1) if classes is None else classes
     columns = np.column_stack((rows, classes))
@@ -48,15 +42,7 @@ def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
 def write_results(
     path: str | Path, rows: np.ndarray, classes: np.ndarray | None = None
 ) -> None:
-    """Write a result file in the benchmark's format, sorted by (frame, id).
-
-    It is either whole or not there, see :func:`write_file`.
-
-    Args:
-        path: File to write; its folder is created.
-        rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
-        classes: See :func:`result_lines`.
-    """
+    """Write :func:`result_lines` by :func:`write_file`, whole or not at all."""
     write_file(Path(path), result_lines(rows, classes).encode())
 
 
@@ -93,7 +79,6 @@ def read_results(
             values[:, 7] < 1,
             lambda i: f"class {values[i, 7]:.0f}, expected 1 or more",
         )
-        return values[:, :8]
     if values.shape[1] == 6:
         values = np.column_stack((values, np.ones(len(values))))
-    return values[:, :7]
+    return values[:, : 8 if with_classes else 7]

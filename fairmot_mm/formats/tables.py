@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from .annotation_errors import AnnotationError, ErrorSink, raise_error, report_rows
+from .annotation_errors import AnnotationError, ErrorSink, raise_error
 
 Row = TypeVar("Row")
 Line = tuple[int, str]  # number from 1, text
@@ -38,9 +38,15 @@ class NumberTable:
     def without(
         self, kind: str, bad: np.ndarray, describe: Callable[[int], str]
     ) -> NumberTable:
-        """Report bad rows (N,), described by their indices, and leave them out."""
-        right = report_rows(self.errors, kind, self.path, self.lines, bad, describe)
-        return self.select(right) if bad.any() else self
+        """Leave out bad rows (N,), reported in the order of the file.
+
+        ``describe`` says what is wrong with a row, given its index.
+        """
+        rows = np.flatnonzero(bad)
+        for row in rows[np.argsort(self.lines[rows], kind="stable")].tolist():
+            line = int(self.lines[row])
+            self.errors(AnnotationError(kind, self.path, line, describe(row)))
+        return self.select(~bad) if len(rows) else self
 
     def select(self, rows: np.ndarray) -> NumberTable:
         """Keep some rows: (N,) mask, or (M,) indices."""
@@ -65,10 +71,9 @@ def parse_lines(
     parse: Callable[[str], Row],
     errors: ErrorSink,
 ) -> tuple[list[Row], np.ndarray]:
-    """Parse line by line; where ``parse`` raises ValueError, the line is reported.
+    """What lines hold, and their numbers (N,).
 
-    Returns:
-        What the others hold, and their numbers (N,).
+    A line is reported, and left out, if ``parse`` raises ValueError.
     """
     parsed, numbers = [], []
     for number, text in lines:
@@ -83,11 +88,7 @@ def parse_lines(
 
 
 def parse_numbers(cells: Sequence[str]) -> list[float]:
-    """Numbers of a line.
-
-    Raises:
-        ValueError: A cell is none.
-    """
+    """Numbers of a line; ValueError if a cell is something else."""
     try:
         return [parse_number(cell) for cell in cells]
     except ValueError:
@@ -96,12 +97,8 @@ def parse_numbers(cells: Sequence[str]) -> list[float]:
 
 
 def parse_number(text: str) -> float:
-    """A number in ASCII digits; Python itself also reads 1_0 and other alphabets.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if "_" in text or not text.isascii():
+    """A number; ValueError if it is something else."""
+    if "_" in text or not text.isascii():  # 1_0, or digits of another alphabet
         raise ValueError(f"not a number: {text!r}")
     return float(text)
 
@@ -111,11 +108,8 @@ def read_table(
 ) -> NumberTable:
     """Parse a comma-separated file of finite numbers, blank lines aside.
 
-    Args:
-        path: The file.
-        min_columns: Columns that each line must have.
-        errors: Takes lines with too few or other columns than the first, and those
-            that are no finite numbers.
+    Lines are reported that have fewer than ``min_columns``, or others than the first,
+    or that are no finite numbers.
     """
     numbered = read_lines(path)
     lines = np.array([number for number, _ in numbered], np.int64)
