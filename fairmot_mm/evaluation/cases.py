@@ -1,7 +1,5 @@
 """What is scored: ground truth and results, read once for all backends."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +67,7 @@ class Case:
     protocol: str = PLAIN
     every_frame: bool = False
 
-    def between(self, first: int, last: int) -> Case:
+    def between(self, first: int, last: int) -> "Case":
         """The frames from ``first`` to ``last``, inclusive, renumbered from 1."""
         frames = self.annotations.frames
         annotations = self.annotations.select((frames >= first) & (frames <= last))
@@ -80,7 +78,7 @@ class Case:
         length = last - first + 1
         return replace(self, length=length, annotations=annotations, results=results)
 
-    def of_class(self, numbers: ClassNumbers) -> Case:
+    def of_class(self, numbers: ClassNumbers) -> "Case":
         """The ground truth and the results of one class; all results without a column.
 
         Pedestrians of MOTChallenge's ground truth keep the benchmark's protocol. Every

@@ -1,7 +1,3 @@
-"""Average precision of the detections that are tracked."""
-
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterable, Sequence
@@ -78,12 +74,8 @@ class DetectionMetric(FrameMetric):
         by_class = {}
         for label in labels:
             own = [
-                (
-                    true.bboxes[true.labels == label],
-                    ignored,
-                    found[found.labels == label],
-                )
-                for true, ignored, found in frames
+                (x.bboxes[x.labels == label], ignored, y[y.labels == label])
+                for x, ignored, y in frames
             ]
             name = classes[label] if label < len(classes) else f"class {label}"
             by_class[name] = self._coco_figures(own) | _reference_figures(own)

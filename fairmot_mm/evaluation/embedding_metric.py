@@ -1,7 +1,3 @@
-"""How well embeddings tell people apart, at the true boxes."""
-
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

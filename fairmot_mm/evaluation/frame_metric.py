@@ -1,7 +1,5 @@
 """What metrics of tracked frames share: gathering the frames of all processes."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import chain

@@ -1,7 +1,3 @@
-"""The metric of the tracking loops: result files, and figures from ground truth."""
-
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby

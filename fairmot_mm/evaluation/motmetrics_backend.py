@@ -1,7 +1,5 @@
 """Figures by motmetrics, as in FairMOT's reference implementation."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -146,15 +144,14 @@ def _figures(counts: Mapping[str, float]) -> dict[str, float]:
     objects, matches = counts["objects"], counts["matches"]
     errors = counts["FP"] + counts["FN"] + counts["IDSW"]
     true, false, missed = (counts[key] for key in ("id_tp", "id_fp", "id_fn"))
+    ratios = {
+        "MOTA": (objects - errors, objects),
+        "MOTP": (matches - counts["distance"], matches),
+        "IDF1": (2 * true, 2 * true + false + missed),
+        "IDP": (true, true + false),
+        "IDR": (true, true + missed),
+    }
     fractions = {
-        "MOTA": _ratio(objects - errors, objects),
-        "MOTP": _ratio(matches - counts["distance"], matches),
-        "IDF1": _ratio(2 * true, 2 * true + false + missed),
-        "IDP": _ratio(true, true + false),
-        "IDR": _ratio(true, true + missed),
+        x: float(part / whole) if whole else 0.0 for x, (part, whole) in ratios.items()
     }
     return fractions | {key: int(counts[key]) for key in COUNTS}
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0

@@ -3,8 +3,6 @@
 FairMOT's ``test_det.py`` and ``test_emb.py`` (ifzhang/FairMOT), to the digit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures by TrackEval under the benchmark's own protocol."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tempfile

@@ -4,8 +4,6 @@ Readers hand each error to a sink and go on without what is wrong. The default s
 :func:`raise_error`; the ``append`` of a list collects them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -5,15 +5,14 @@ truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in pixels 
 (x, y) the top left corner.
 """
 
-from __future__ import annotations
-
 import configparser
 import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,7 +112,7 @@ class MOTAnnotations:
         return len(self.frames)
 
     @classmethod
-    def from_columns(cls, values: np.ndarray, lines: np.ndarray) -> MOTAnnotations:
+    def from_columns(cls, values: np.ndarray, lines: np.ndarray) -> "MOTAnnotations":
         """From the first 7 (no class), 8 or 9 (visibility) columns of a ``gt.txt``."""
         count, columns = values.shape
         classes = values[:, 7] if columns > 7 else np.full(count, NO_CLASS)
@@ -133,7 +132,7 @@ class MOTAnnotations:
         """Whether no line has a class, as in MOT15."""
         return bool(np.all(self.classes == NO_CLASS))
 
-    def select(self, rows: np.ndarray) -> MOTAnnotations:
+    def select(self, rows: np.ndarray) -> "MOTAnnotations":
         """Keep some rows: (N,) mask, or (M,) indices."""
         return MOTAnnotations(**{name: x[rows] for name, x in vars(self).items()})
 
@@ -186,9 +185,7 @@ def folder_name(folder: Path) -> str:
 
 
 def find_sequences(
-    root: str | Path,
-    names: Iterable[str] | None = None,
-    detector: str | None = None,
+    root: str | Path, names: Iterable[str] | None = None, detector: str | None = None
 ) -> list[MOTSequence]:
     """Find the sequences of a folder.
 
@@ -226,14 +223,12 @@ def find_sequences(
 
 def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
     """Refuse sequences of one name (ValueError), as they would share a result file."""
-    roots: dict[str, Path] = {}
-    for sequence in sequences:
-        if sequence.name in roots:
+    for first, second in combinations(sequences, 2):
+        if first.name == second.name:
             raise ValueError(
-                f"two sequences are named {sequence.name}: {roots[sequence.name]} and "
-                f"{sequence.root}; names (in seqinfo.ini) must differ"
+                f"two sequences are named {first.name}: {first.root} and "
+                f"{second.root}; names (in seqinfo.ini) must differ"
             )
-        roots[sequence.name] = sequence.root
 
 
 def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnotations:
@@ -302,7 +297,8 @@ def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
         raise ValueError(f"{half=}: choose 'first', 'second' or None")
     first, last = ranges[half]
     if last < first:
-        raise ValueError(f"{root}: the {half} half of a seqLength of {length} is empty")
+        which = f"the {half} half of its seqLength of {length}"
+        raise ValueError(f"{root}: {which} is empty")
     return first, last
 
 
@@ -346,12 +342,7 @@ def _read_ini_section(path: Path) -> configparser.SectionProxy:
     return parser["Sequence"]
 
 
-def _positive(
-    path: Path,
-    info: configparser.SectionProxy,
-    key: str,
-    number: Callable[[str], Number],
-) -> Number:
+def _positive(path: Path, info: Mapping, key: str, number: type[Number]) -> Number:
     """A key of ``seqinfo.ini`` as a positive ``number`` (int or float)."""
     text = info.get(key, "")
     with contextlib.suppress(ValueError):

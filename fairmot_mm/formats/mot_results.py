@@ -57,14 +57,14 @@ def read_results(
         with_classes: Read the eighth column as well: the class, from 1.
 
     Returns:
-        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if
-        the file has none); (N, 8) with classes.
+        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if the
+        file has none); (N, 8) with classes.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: ``FILE:LINE`` is not what it should be: not a finite number, too
-            few columns, a frame below 1 or beyond ``length``, an identity twice in a
-            frame, a class that is no whole number from 1.
+        ValueError: ``FILE:LINE`` has too few columns, something other than finite
+            numbers, a frame outside 1 to ``length``, an identity that its frame has
+            already, or a class that is not a whole number from 1.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,7 +1,5 @@
 """Files with a line of numbers per box, as most tracking benchmarks have them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,7 +35,7 @@ class NumberTable:
 
     def without(
         self, kind: str, bad: np.ndarray, describe: Callable[[int], str]
-    ) -> NumberTable:
+    ) -> "NumberTable":
         """Leave out bad rows (N,), reported in the order of the file.
 
         ``describe`` says what is wrong with a row, given its index.
@@ -48,7 +46,7 @@ class NumberTable:
             self.errors(AnnotationError(kind, self.path, line, describe(row)))
         return self.select(~bad) if len(rows) else self
 
-    def select(self, rows: np.ndarray) -> NumberTable:
+    def select(self, rows: np.ndarray) -> "NumberTable":
         """Keep some rows: (N,) mask, or (M,) indices."""
         return replace(self, values=self.values[rows], lines=self.lines[rows])
 

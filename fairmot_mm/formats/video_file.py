@@ -1,7 +1,3 @@
-"""Single frames of video files."""
-
-from __future__ import annotations
-
 import functools
 import math
 import os

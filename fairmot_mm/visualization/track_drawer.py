@@ -1,8 +1,3 @@
-"""Drawing of tracks onto frames."""
-
-from __future__ import annotations
-
-from collections import deque
 from collections.abc import Sequence, Sized
 from itertools import pairwise
 
@@ -31,7 +26,7 @@ class TrackDrawer:
         self.trail_length = trail_length
         self._frame_number = 0
         # Identity -> (frame number, x, y), oldest first.
-        self._trails: dict[int, deque[tuple[int, int, int]]] = {}
+        self._trails: dict[int, list[tuple[int, int, int]]] = {}
 
     def draw(
         self,
@@ -87,12 +82,11 @@ class TrackDrawer:
     def _update_trails(self, tracks: Sequence[tuple[int, str, list[int]]]) -> None:
         for identity, _, (x1, _, x2, y2) in tracks:
             point = self._frame_number, (x1 + x2) // 2, y2
-            self._trails.setdefault(identity, deque()).append(point)
-        oldest = self._frame_number - self.trail_length + 1
+            self._trails.setdefault(identity, []).append(point)
+        before = self._frame_number - self.trail_length
         for identity, trail in list(self._trails.items()):
-            while trail and trail[0][0] < oldest:
-                trail.popleft()
-            if not trail:
+            self._trails[identity] = [point for point in trail if point[0] > before]
+            if not self._trails[identity]:
                 del self._trails[identity]
 
     def _draw_trails(self, image: np.ndarray, width: int) -> None:

@@ -1,7 +1,5 @@
 """Training samples as the network will see them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2
