@@ -4,8 +4,6 @@ Figures are dicts by sequence, and one for ``'COMBINED'``, of fractions (float, 
 perfect) and counts (int). A fraction whose denominator is 0 is 0.
 """
 
-from __future__ import annotations
-
 FRACTIONS = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
 COUNTS = ("IDSW", "FP", "FN", "MT", "ML", "Frag")
 NAMES = FRACTIONS + COUNTS
