@@ -5,7 +5,7 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from mmdet.models.mot import BaseMOTModel
 from mmdet.structures import DetDataSample, TrackDataSample
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor
 
@@ -92,10 +92,8 @@ class FairMOT(BaseMOTModel):
         )
         self.bbox_head: FairMOTHead = _build("bbox_head", bbox_head)
         self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
-        self.task_weighting = _build(
-            "task_weighting",
-            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting"),
-        )
+        weighting = task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
+        self.task_weighting = _build("task_weighting", weighting)
         self.tracker: JDETracker | None = None
         if tracker is not None:
             self.tracker = _build("tracker", tracker)
@@ -128,11 +126,7 @@ class FairMOT(BaseMOTModel):
         return self
 
     def train(self, mode: bool = True) -> "FairMOT":
-        """Switch the mode.
-
-        Raises:
-            RuntimeError: If the network was optimised for inference.
-        """
+        """Switch the mode; an error after :meth:`optimize_for_inference`."""
         if mode and self._layout is not None:
             raise RuntimeError(
                 "a network that was optimised for inference has no normalisation left "
@@ -164,12 +158,8 @@ class FairMOT(BaseMOTModel):
         """
         feats = self.extract_feat(inputs)
         heatmap, size, offset = self.bbox_head(feats)
-        return dict(
-            heatmap=heatmap,
-            size=size,
-            offset=offset,
-            embedding=self.reid_head(feats),
-        )
+        embedding = self.reid_head(feats)
+        return dict(heatmap=heatmap, size=size, offset=offset, embedding=embedding)
 
     def loss(
         self, inputs: Tensor, data_samples: list[DetDataSample]
@@ -189,8 +179,8 @@ class FairMOT(BaseMOTModel):
         feats = self.extract_feat(inputs)
         heatmap = self.bbox_head.heatmap(feats)
         instances = [sample.gt_instances for sample in data_samples]
-        for item, sample in zip(instances, data_samples, strict=True):
-            if "instances_ids" not in item:
+        for sample in data_samples:
+            if "instances_ids" not in sample.gt_instances:
                 raise KeyError(
                     "gt_instances.instances_ids is missing for "
                     f"{sample.get('img_path', 'an image')}: pack the data with "
@@ -235,34 +225,25 @@ class FairMOT(BaseMOTModel):
             Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
             ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
         """
-        if inputs.dim() == 3:
-            inputs = inputs[None]
-        if isinstance(metas, dict):
-            metas = [metas]
+        inputs = inputs[None] if inputs.dim() == 3 else inputs
+        metas = [metas] if isinstance(metas, dict) else metas
         if len(inputs) != 1 or len(metas) != 1:
             raise ValueError(
                 f"{len(inputs)} images and {len(metas)} metas came in, expected one"
             )
         feats = self.extract_feat(inputs)
-        (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=(inputs.shape[-2], inputs.shape[-1])
-        )
+        input_hw = inputs.shape[-2:]
+        (found,) = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
         cells = found.pop("cells")
-        found.embeddings = self.reid_head.embeddings_at(
-            feats, torch.zeros_like(cells), cells
-        )
+        image = torch.zeros_like(cells)
+        found.embeddings = self.reid_head.embeddings_at(feats, image, cells)
         if gt_instances is not None:
-            gt_instances.embeddings = self._embed(
-                feats, gt_instances.bboxes, metas[0], inputs.shape[-2:]
-            )
+            boxes = gt_instances.bboxes
+            gt_instances.embeddings = self._embed(feats, boxes, metas[0], input_hw)
         return found
 
     def _embed(
-        self,
-        feats: Sequence[Tensor],
-        boxes: Tensor,
-        meta: dict,
-        input_hw: Sequence[int],
+        self, feats: Sequence[Tensor], boxes: Tensor, meta: dict, input_hw: torch.Size
     ) -> Tensor:
         """Embeddings (n, D) of boxes in pixels of the original image."""
         boxes = boxes.to(feats[0].device)
@@ -324,8 +305,7 @@ class FairMOT(BaseMOTModel):
         truth = frame.get("gt_instances", {})
         known = dict(gt_instances=truth) if "bboxes" in truth else {}
         frame.pred_instances = self.predict_frame(inputs, frame.metainfo, **known)
-        # The name that MMTracking's trackers read.
-        frame.pred_det_instances = frame.pred_instances
+        frame.pred_det_instances = frame.pred_instances  # as MMTracking's trackers read
         frame.pred_track_instances = self.tracker.track(
             model=self,
             img=inputs,
@@ -349,8 +329,8 @@ def _fill_in_training_parts(
         ValueError: If not a single tensor of the backbone fits.
     """
     own = model.state_dict(prefix=prefix)
-    backbone = [key for key in own if key.startswith(f"{prefix}backbone.")]
     given = {key: value.shape for key, value in state_dict.items()}
+    backbone = [key for key in own if key.startswith(f"{prefix}backbone.")]
     if backbone and not any(given.get(key) == own[key].shape for key in backbone):
         raise ValueError(
             "checkpoint of another architecture: none of its tensors fits the "
@@ -364,11 +344,10 @@ def _fill_in_training_parts(
         if found == {k: v.shape for k, v in expected.items()}:
             continue
         if found and expected:
-            print_log(
-                f"{part}* of the checkpoint has other shapes ("
-                + ", ".join(str(tuple(shape)) for shape in found.values())
-                + "), the model keeps its own",
-                logger="current",
+            shapes = ", ".join(str(tuple(shape)) for shape in found.values())
+            MMLogger.get_current_instance().info(
+                f"{part}* of the checkpoint has other shapes ({shapes}), the model "
+                "keeps its own"
             )
         for key in found:
             del state_dict[key]
