@@ -206,13 +206,27 @@ class FairMOT(BaseMOTModel):
             heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
         )
         detection = sum(parts.values())
+        boxes = torch.cat([item.bboxes for item in instances])[targets.kept]
         parts |= self.reid_head.loss(
-            self.reid_head.embeddings_at(feats, *objects),
+            self._embeddings_at(feats, *objects, inputs, boxes),
             identities[targets.kept].long(),
             labels[targets.kept],
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
+
+    def _embeddings_at(
+        self,
+        feats: Sequence[Tensor],
+        image: Tensor,
+        cell: Tensor,
+        inputs: Tensor,
+        boxes: Tensor,
+    ) -> Tensor:
+        """Embeddings (M, D) of boxes (M, 4) xyxy in pixels of the inputs."""
+        if getattr(self.reid_head, "reads_boxes", False):
+            return self.reid_head.embeddings_at(feats, image, cell, inputs, boxes)
+        return self.reid_head.embeddings_at(feats, image, cell)
 
     @torch.no_grad()
     def predict_frame(
@@ -248,12 +262,17 @@ class FairMOT(BaseMOTModel):
             feats, metas, input_hw=(inputs.shape[-2], inputs.shape[-1])
         )
         cells = found.pop("cells")
-        found.embeddings = self.reid_head.embeddings_at(
-            feats, torch.zeros_like(cells), cells
+        input_hw = inputs.shape[-2:]
+        found.embeddings = self._embeddings_at(
+            feats,
+            torch.zeros_like(cells),
+            cells,
+            inputs,
+            image_to_input(found.bboxes, metas[0], input_hw),
         )
         if gt_instances is not None:
             gt_instances.embeddings = self._embed(
-                feats, gt_instances.bboxes, metas[0], inputs.shape[-2:]
+                feats, gt_instances.bboxes, metas[0], inputs
             )
         return found
 
@@ -262,19 +281,26 @@ class FairMOT(BaseMOTModel):
         feats: Sequence[Tensor],
         boxes: Tensor,
         meta: dict,
-        input_hw: Sequence[int],
+        inputs: Tensor,
     ) -> Tensor:
         """Embeddings (n, D) of boxes in pixels of the original image."""
         boxes = boxes.to(feats[0].device)
         center = (boxes[:, :2] + boxes[:, 2:]) / 2
         size = center.new_tensor(meta["ori_shape"][1::-1])
         (chosen,) = ((center >= 0) & (center < size)).all(1).nonzero(as_tuple=True)
+        input_hw = inputs.shape[-2:]
         instances = InstanceData(
             bboxes=image_to_input(boxes[chosen], meta, input_hw),
             labels=torch.zeros_like(chosen),  # any: the cells are those of all classes
         )
         targets = self.bbox_head.get_targets([instances], feats[0].shape[-2:], input_hw)
-        found = self.reid_head.embeddings_at(feats, targets.image, targets.cell)
+        found = self._embeddings_at(
+            feats,
+            targets.image,
+            targets.cell,
+            inputs,
+            instances.bboxes[targets.kept],
+        )
         embeddings = found.new_zeros(len(boxes), found.shape[1])
         embeddings[chosen[targets.kept]] = found
         return embeddings
