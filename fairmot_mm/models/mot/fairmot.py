@@ -196,13 +196,27 @@ class FairMOT(BaseMOTModel):
             heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
         )
         detection = sum(parts.values())
+        boxes = torch.cat([item.bboxes for item in instances])[targets.kept]
         parts |= self.reid_head.loss(
-            self.reid_head.embeddings_at(feats, *objects),
+            self._embeddings_at(feats, *objects, inputs, boxes),
             identities[targets.kept].long(),
             labels[targets.kept],
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
+
+    def _embeddings_at(
+        self,
+        feats: Sequence[Tensor],
+        image: Tensor,
+        cell: Tensor,
+        inputs: Tensor,
+        boxes: Tensor,
+    ) -> Tensor:
+        """Embeddings (M, D) of boxes (M, 4) xyxy in pixels of the inputs."""
+        if getattr(self.reid_head, "reads_boxes", False):
+            return self.reid_head.embeddings_at(feats, image, cell, inputs, boxes)
+        return self.reid_head.embeddings_at(feats, image, cell)
 
     @torch.no_grad()
     def predict_frame(
@@ -235,27 +249,35 @@ class FairMOT(BaseMOTModel):
         input_hw = inputs.shape[-2:]
         (found,) = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
         cells = found.pop("cells")
+        boxes = image_to_input(found.bboxes, metas[0], input_hw)
         image = torch.zeros_like(cells)
-        found.embeddings = self.reid_head.embeddings_at(feats, image, cells)
+        found.embeddings = self._embeddings_at(feats, image, cells, inputs, boxes)
         if gt_instances is not None:
             boxes = gt_instances.bboxes
-            gt_instances.embeddings = self._embed(feats, boxes, metas[0], input_hw)
+            gt_instances.embeddings = self._embed(feats, boxes, metas[0], inputs)
         return found
 
     def _embed(
-        self, feats: Sequence[Tensor], boxes: Tensor, meta: dict, input_hw: torch.Size
+        self, feats: Sequence[Tensor], boxes: Tensor, meta: dict, inputs: Tensor
     ) -> Tensor:
         """Embeddings (n, D) of boxes in pixels of the original image."""
         boxes = boxes.to(feats[0].device)
         center = (boxes[:, :2] + boxes[:, 2:]) / 2
         size = center.new_tensor(meta["ori_shape"][1::-1])
         (chosen,) = ((center >= 0) & (center < size)).all(1).nonzero(as_tuple=True)
+        input_hw = inputs.shape[-2:]
         instances = InstanceData(
             bboxes=image_to_input(boxes[chosen], meta, input_hw),
             labels=torch.zeros_like(chosen),  # any: the cells are those of all classes
         )
         targets = self.bbox_head.get_targets([instances], feats[0].shape[-2:], input_hw)
-        found = self.reid_head.embeddings_at(feats, targets.image, targets.cell)
+        found = self._embeddings_at(
+            feats,
+            targets.image,
+            targets.cell,
+            inputs,
+            instances.bboxes[targets.kept],
+        )
         embeddings = found.new_zeros(len(boxes), found.shape[1])
         embeddings[chosen[targets.kept]] = found
         return embeddings
