@@ -35,8 +35,7 @@ class DetectionMetric(FrameMetric):
     in pixels of the original image, ``scores``, ``labels``), the metas of
     :class:`FrameMetric` and, where there is ground truth, ``gt_instances`` (``bboxes``,
     ``labels``). Detections in ``ignored_instances.bboxes`` are neither right nor wrong,
-    except for the reference figures, which know nothing to ignore. Frames without
-    ground truth are left out.
+    except in the reference figures. Frames without ground truth are left out.
 
     Args:
         max_detections: Best detections of a class on a frame that count for COCO's

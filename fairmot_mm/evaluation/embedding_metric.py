@@ -13,15 +13,15 @@ from .reference_figures import verification_rates
 
 @METRICS.register_module()
 class EmbeddingMetric(FrameMetric):
-    """How well embeddings tell people apart, at the true boxes: no detector is judged.
+    """How well embeddings tell people apart, at the true boxes, whatever is detected.
 
     Figures are fractions. ``emb/TPR@FAR0.1`` to ``emb/TPR@FAR0.0001``: true positive
     rates at false positive rates over all pairs of boxes, as the reference
     implementation's ``test_emb.py``. ``emb/rank1@10`` and ``emb/mAP@10``: a box of
     frame t is searched among the boxes of frame t + 10 of its sequence. There is one
-    right box, so its average precision is 1 / rank, and ties are lost: equal embeddings
-    tell nobody apart. Boxes whose identity is not on the later frame are not searched.
-    Identities are a sequence's own, and those of different classes differ.
+    right box, so its average precision is 1 / rank; of equally similar boxes the right
+    one ranks last. Boxes whose identity is not on the later frame are not searched. The
+    same number in another sequence or class is another identity.
 
     Every frame is a ``DetDataSample`` with the metas of :class:`FrameMetric` and, where
     there is ground truth, ``gt_instances``: ``instances_ids`` (-1 for none), ``labels``
@@ -107,7 +107,7 @@ class EmbeddingMetric(FrameMetric):
 
 
 def _search_figures(frames: Frames, gap: int) -> dict[str, float]:
-    """Rank-1 rate and mAP of searches so many frames later; none if nobody is."""
+    """Rank-1 rate and mAP of searches ``gap`` frames later, if there are any."""
     ranks = [np.empty(0)]
     for (video, number), people in frames.items():
         if (video, number + gap) in frames:

@@ -70,20 +70,19 @@ class MOTMetric(FrameMetric):
         outfile_prefix: Folder for the result files, ``NAME.txt``. If None, they are
             deleted after the evaluation.
         format_only: Write the files, score nothing.
-        label: Only tracks of this class are written and scored, an index into
-            ``metainfo.classes``: the benchmark knows pedestrians only. All tracks if
-            None, as for a model of one class.
+        label: Write and score the tracks of this class only, an index into
+            ``metainfo.classes``, as the benchmark scores pedestrians alone. If None,
+            all tracks, as for a model of one class.
         classes: Names of the classes to score, of ``metainfo.classes``. If None, all of
-            them, and pedestrians alone in MOTChallenge sequences. In those, all boxes
-            of a class other than ``pedestrian`` count, as the benchmark marks none of
-            them as considered.
+            them, and pedestrians alone in MOTChallenge sequences. Of other classes all
+            boxes count there, as the benchmark marks none of them as considered.
         max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
         **kwargs: For :class:`FrameMetric`.
 
     Raises:
-        ValueError: A backend or a class is unknown, ``format_only`` has nowhere to
-            write, ``max_gap`` is negative, or the test data have no identities.
+        ValueError: A backend or a class is unknown, ``format_only`` has no folder,
+            ``max_gap`` is negative, or the test data have no identities.
     """
 
     default_prefix = "mot"
@@ -153,7 +152,13 @@ class MOTMetric(FrameMetric):
             logger = MMLogger.get_current_instance()
             logger.warning("MOTMetric got no frames: nothing to write or score")
             return {}
-        check_unique_names([x.sequence for x in videos if x.sequence is not None])
+        sequences = [x.sequence for x in videos if x.sequence is not None]
+        if 0 < len(sequences) < len(videos):
+            raise ValueError(
+                f"MOTMetric: {len(sequences)} of {len(videos)} videos are MOTChallenge "
+                "folders: test these and the others separately"
+            )
+        check_unique_names(sequences)
         if self.outfile_prefix is not None:
             return self._write_and_score(videos, Path(self.outfile_prefix))
         with tempfile.TemporaryDirectory() as folder:

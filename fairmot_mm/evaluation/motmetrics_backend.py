@@ -37,8 +37,8 @@ def evaluate(cases: Sequence[Case]) -> Figures:
     negative visibility. The rest is matched with the considered pedestrians. As in the
     reference implementation, only frames that occur in the result file are scored:
     people on a frame without any result are not counted as missed. A warning says how
-    many such frames there are. The reference implementation tells the data set from
-    the path and filters MOT16 and MOT17 only; here every ground truth is filtered.
+    many such frames there are. The reference implementation filters MOT16 and MOT17
+    only, by their path; here every ground truth is filtered.
 
     MOTP is the mean IoU of the matches, as in TrackEval (motmetrics' own is one minus
     this).

@@ -52,19 +52,17 @@ def image_figures(
 def verification_rates(
     embeddings: np.ndarray, identities: np.ndarray, levels: Sequence[float]
 ) -> list[float]:
-    """True positive rates at given false positive rates (FAR) over all pairs.
+    """True positive rates at false positive rates (``levels``, FAR), over all pairs.
 
     A pair is positive if both are the same identity; its score is the cosine
     similarity, and pairs of exactly 0 do not count. Between the points of the curve it
-    is interpolated linearly. Memory grows with the square of n: about 60 n^2 bytes.
+    is interpolated linearly. The list is empty if no pair is positive, or none is
+    negative. Memory grows with the square of n: about 60 n^2 bytes.
 
     Args:
         embeddings: (n, D) of any length but 0.
         identities: (n,).
-        levels: False positive rates.
-
-    Returns:
-        A rate per level; none at all if there are no positive or no negative pairs.
+        levels: From 0 to 1.
     """
     from sklearn.metrics import roc_curve  # takes a second to import
 

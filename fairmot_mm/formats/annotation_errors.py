@@ -1,6 +1,6 @@
 """Errors in annotation files: raised at once, or collected for a report.
 
-Readers hand each error to a sink and go on without what is wrong. The default sink is
+Readers hand each error to a sink and skip what is wrong. The default sink is
 :func:`raise_error`; the ``append`` of a list collects them.
 """
 

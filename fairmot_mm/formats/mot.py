@@ -239,9 +239,9 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     or -1). Seven or eight columns, without class or visibility, do too. The benchmark's
     identities count from 1; others that share its layout count from 0.
 
-    Reported are lines that are no finite numbers or have too few columns, frames
-    outside the sequence, identities twice in a frame, and considered lines (mark other
-    than 0) with an empty box or a negative identity.
+    Lines are reported that have too few columns or anything but finite numbers, a frame
+    outside the sequence, an identity twice in a frame, or, if they are considered (mark
+    other than 0), an empty box or a negative identity.
 
     Raises:
         FileNotFoundError: The sequence has no ground truth.

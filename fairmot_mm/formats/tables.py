@@ -106,8 +106,8 @@ def read_table(
 ) -> NumberTable:
     """Parse a comma-separated file of finite numbers, blank lines aside.
 
-    Lines are reported that have fewer than ``min_columns``, or others than the first,
-    or that are no finite numbers.
+    Lines are reported that have fewer than ``min_columns`` columns, not as many as the
+    first, or anything but finite numbers.
     """
     numbered = read_lines(path)
     lines = np.array([number for number, _ in numbered], np.int64)
@@ -133,8 +133,8 @@ def check_keys(
 ) -> NumberTable:
     """Check frames and identities (columns 0 and 1), and sort by them.
 
-    Reported and left out is a frame outside the sequence, and an identity that its
-    frame has already (negative ones included).
+    Rows are reported and left out whose frame is outside the sequence, or whose
+    identity (negative ones included) is in the frame already.
 
     Args:
         table: The rows.

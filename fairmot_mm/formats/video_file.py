@@ -112,11 +112,9 @@ def _open(path: str) -> cv2.VideoCapture:
 
 @functools.lru_cache(1024)
 def _frame_times(path: str, modified: int, size: int) -> np.ndarray:
-    """Timestamps (n,) of the frames in milliseconds.
-
-    The packets tell them without decoding, in the order of decoding, unless some are
-    broken, not shown or without timestamp.
-    """
+    """Timestamps (n,) of the frames in milliseconds."""
+    # The packets tell them without decoding, in the order of decoding, unless some are
+    # broken, not shown or without timestamp.
     capture = _open(path)
     if capture.set(cv2.CAP_PROP_FORMAT, -1):
         times = sorted(_grab_times(capture))
