@@ -27,3 +27,22 @@ def interpolate_gaps(rows: np.ndarray, max_gap: int) -> np.ndarray:
     rows = np.concatenate(filled)
     rows[:, 0] = np.rint(rows[:, 0])
     return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+
+
+def interpolate_classes(rows: np.ndarray, max_gap: int) -> np.ndarray:
+    """Fill the gaps of tracks, of each class on its own.
+
+    Args:
+        rows: (N, 8) as for :func:`interpolate_gaps`, and the class.
+        max_gap: Longest gap to fill, in missing frames; 0 fills none.
+
+    Returns:
+        (M, 8) with the boxes added.
+    """
+    if not max_gap:
+        return rows
+    filled = [
+        interpolate_gaps(rows[rows[:, 7] == number], max_gap)
+        for number in np.unique(rows[:, 7])
+    ]
+    return np.concatenate([rows[:0], *filled])

@@ -27,7 +27,7 @@ from .backends import BACKENDS, evaluate, evaluate_by_class
 from .cases import Case, ClassNumbers, by_class, load_cases, mot_classes
 from .figures import COMBINED, format_table
 from .frame_metric import FrameMetric, join_frames
-from .interpolation import interpolate_gaps
+from .interpolation import interpolate_classes
 
 
 class _Frame(NamedTuple):
@@ -72,7 +72,7 @@ class MOTMetric(FrameMetric):
             them, and pedestrians alone in MOTChallenge sequences. In those, all boxes
             of a class other than ``pedestrian`` count, as the benchmark marks none of
             them as considered.
-        max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
+        max_gap: Fill gaps of up to this many frames, see :func:`.interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
         **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
             collected through the process group.
@@ -171,7 +171,7 @@ class MOTMetric(FrameMetric):
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
             paths = [Path(folder) / f"{name}.txt" for name in names]
             for path, found in zip(paths, videos.values(), strict=True):
-                rows = _interpolate(found.results, self.max_gap)
+                rows = interpolate_classes(found.results, self.max_gap)
                 classes = rows[:, 7] if with_classes else None
                 write_results(path, rows[:, :7], classes)
             if self.outfile_prefix is not None:
@@ -282,17 +282,6 @@ def _case_of_samples(
     )
     case = Case(path.stem, path.stem, last - first + 1, annotations, results)
     return case if with_classes else case.of_class(ClassNumbers(1, 1))
-
-
-def _interpolate(rows: np.ndarray, max_gap: int) -> np.ndarray:
-    """Fill the gaps of tracks, of each class on its own."""
-    if not max_gap:
-        return rows
-    filled = [
-        interpolate_gaps(rows[rows[:, 7] == number], max_gap)
-        for number in np.unique(rows[:, 7])
-    ]
-    return np.concatenate([rows[:0], *filled])
 
 
 def _join(frames: Sequence[_Frame]) -> _Frame:

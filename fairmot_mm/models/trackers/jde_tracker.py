@@ -69,6 +69,8 @@ class JDETracker:
             ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
         noise_by_score: Whether a box weighs more in the Kalman filter, the higher it
             scores (NSA).
+        output_embeddings: Whether the tracks come with their smoothed ``embeddings``
+            (N, D).
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class JDETracker:
         low_score_cost_limit: float = 0.4,
         camera_motion: dict | None = None,
         noise_by_score: bool = False,
+        output_embeddings: bool = False,
     ) -> None:
         if low_score_thr is not None and low_score_thr > obj_score_thr:
             raise ValueError(f"{low_score_thr=} must not be above {obj_score_thr=}")
@@ -104,6 +107,7 @@ class JDETracker:
         self.low_score_cost_limit = low_score_cost_limit
         self.camera = None if camera_motion is None else CameraFollower(camera_motion)
         self.kalman_filter = KalmanFilter(noise_by_score)
+        self.output_embeddings = output_embeddings
         self.num_dropped = 0
         self.reset()
 
@@ -146,7 +150,8 @@ class JDETracker:
             img: (1, 3, H, W), the network's input; only read to follow the camera.
             data_sample: ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and,
                 if the detector makes them, ``embeddings``; a ``frame_id`` of 0 in its
-                metas starts a new video at their ``frame_rate``.
+                metas starts a new video at their ``frame_rate``; ``camera_motion``
+                (2, 3) among them is taken instead of an estimate.
             **kwargs: ``data_preprocessor`` is read to follow the camera.
 
         Returns:
@@ -156,9 +161,11 @@ class JDETracker:
             self.reset(data_sample.metainfo.get("frame_rate", 30.0))
         motion = None
         if self.camera is not None:
-            motion = self.camera.follow(
-                img, data_sample.metainfo, kwargs.get("data_preprocessor")
-            )
+            motion = data_sample.metainfo.get("camera_motion")
+            if motion is None:
+                motion = self.camera.follow(
+                    img, data_sample.metainfo, kwargs.get("data_preprocessor")
+                )
         found = data_sample.pred_instances
         return self.update(
             found.bboxes,
@@ -188,12 +195,25 @@ class JDETracker:
 
         Returns:
             The tracks confirmed on this frame, as tensors on the device of ``bboxes``:
-            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
+            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``, and
+            ``embeddings`` if asked for.
 
         Raises:
             ValueError: If the arrays differ in length, or embeddings change their
                 length within a video.
         """
+        self.advance(bboxes, scores, embeddings, labels, camera_motion)
+        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
+
+    def advance(
+        self,
+        bboxes: Tensor | np.ndarray,
+        scores: Tensor | np.ndarray,
+        embeddings: Tensor | np.ndarray | None,
+        labels: Tensor | np.ndarray | None = None,
+        camera_motion: np.ndarray | None = None,
+    ) -> None:
+        """:meth:`update` without making its output, for :meth:`shown_tracks`."""
         self._frame += 1
         detections, low_score = self._select(bboxes, scores, embeddings, labels)
         self._check_embeddings(detections)
@@ -234,7 +254,6 @@ class JDETracker:
         found_again = found[was_lost[found]]
         live = tracks[stayed] + self._start(detections) + tracks[found_again]
         self._tracks = self._without_duplicates(live, tracks[lost])
-        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
     @property
     def lowest_score(self) -> float:
@@ -407,7 +426,8 @@ class JDETracker:
         keep_live[pairs[0][age_live <= age_lost]] = False
         return live[keep_live] + lost[keep_lost]
 
-    def _output(self, device: torch.device | str) -> InstanceData:
+    def shown_tracks(self) -> Tracks:
+        """The tracks confirmed on this frame, without hidden boxes."""
         tracks = self._tracks[self._tracks.tracked & self._tracks.confirmed]
         boxes = tracks.boxes
         width, height = (boxes[:, 2:] - boxes[:, :2]).T
@@ -416,9 +436,16 @@ class JDETracker:
             shown &= width * height > self.min_box_area
         if self.max_aspect_ratio is not None:
             shown &= ~(width / height > self.max_aspect_ratio)
-        return InstanceData(
-            bboxes=torch.from_numpy(boxes[shown]).float().to(device),
-            scores=torch.from_numpy(tracks.scores[shown]).float().to(device),
-            labels=torch.from_numpy(tracks.labels[shown]).long().to(device),
-            instances_id=torch.from_numpy(tracks.ids[shown]).long().to(device),
+        return tracks[shown]
+
+    def _output(self, device: torch.device | str) -> InstanceData:
+        tracks = self.shown_tracks()
+        found = InstanceData(
+            bboxes=torch.from_numpy(tracks.boxes).float().to(device),
+            scores=torch.from_numpy(tracks.scores).float().to(device),
+            labels=torch.from_numpy(tracks.labels).long().to(device),
+            instances_id=torch.from_numpy(tracks.ids).long().to(device),
         )
+        if self.output_embeddings:
+            found.embeddings = torch.from_numpy(tracks.embeddings).float().to(device)
+        return found
