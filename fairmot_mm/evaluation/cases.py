@@ -244,10 +244,10 @@ def _excused(
         boxes = results[rows, 2:6]
         regions = ignored.boxes[ignored.frames == frame]
         areas = np.maximum(boxes[:, 2] * boxes[:, 3], np.finfo(float).tiny)
-        shares = _intersections(regions, boxes) / areas
+        shares = intersections(regions, boxes) / areas
         excused[rows] = (shares > _IGNORED_SHARE).any(0)
         here = objects.boxes[objects.frames == frame]
-        common = _intersections(here, boxes)
+        common = intersections(here, boxes)
         unions = (here[:, 2] * here[:, 3])[:, None] + areas - common
         ious = common / unions
         ious[ious < _MATCHING_IOU] = 0
@@ -256,7 +256,7 @@ def _excused(
     return excused
 
 
-def _intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Areas (N, M) that (N, 4) and (M, 4) xywh boxes have in common."""
     boxes, others = boxes[:, None], others[None]
     first = np.maximum(boxes[..., :2], others[..., :2])

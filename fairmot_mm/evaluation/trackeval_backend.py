@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ from .figures import (
     FRACTIONS,
     Figures,
 )
+
+Curves = dict[str, dict[str, np.ndarray]]
+Details = dict[str, dict]
 
 _KNOWN_CLASSES = range(1, 14)
 _METRICS = (
@@ -76,21 +79,76 @@ def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
     return figures | {name: _figures(*found) for name, found in averages.items()}
 
 
+def evaluate_in_detail(cases: Sequence[Case]) -> tuple[Figures, Curves, Details]:
+    """Score as :func:`evaluate`, and keep what the figures were computed from.
+
+    Returns:
+        The figures; by sequence and for ``'COMBINED'``, ``HOTA``, ``DetA`` and ``AssA``
+        (19,) over the localisation thresholds 0.05, 0.1, ..., 0.95; and by sequence,
+        what TrackEval's metrics were given.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    details = {case.name: _preprocessed(case) for case in cases}
+    scores = _scores_of(details.items())
+    curves = {
+        name: {key: hota[key] for key in ("HOTA", "DetA", "AssA")}
+        for name, hota in scores[0].items()
+    }
+    figures = {name: _figures(*(score[name] for score in scores)) for name in curves}
+    return figures, curves, details
+
+
+def score_sequence(case: Case) -> list[dict]:
+    """What each metric finds in one sequence, for :func:`combine`.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    return [score[case.name] for score in _scores([case])]
+
+
+def combine(scores: Mapping[str, list[dict]]) -> Figures:
+    """Figures of sequences that :func:`score_sequence` scored, as of :func:`evaluate`.
+
+    Args:
+        scores: By sequence.
+    """
+    found = dict(scores)
+    found[COMBINED] = [
+        metric.combine_sequences({name: score[i] for name, score in scores.items()})
+        for i, metric in enumerate(_METRICS)
+    ]
+    return {name: _figures(*score) for name, score in found.items()}
+
+
 def _scores(cases: Sequence[Case]) -> list[dict[str, dict]]:
     """What each metric finds, by sequence and for ``'COMBINED'``."""
+    return _scores_of((case.name, _preprocessed(case)) for case in cases)
+
+
+def _scores_of(details: Iterable[tuple[str, dict]]) -> list[dict[str, dict]]:
     scores: list[dict[str, dict]] = [{} for _ in _METRICS]
-    # TrackEval reads files and prints as it goes.
+    # TrackEval prints as it goes.
     with contextlib.redirect_stdout(io.StringIO()):
-        for case in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                dataset = _write_dataset(Path(folder), case)
-                raw = dataset.get_raw_seq_data("tracker", case.name)
-                data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
+        for name, data in details:
             for metric, score in zip(_METRICS, scores, strict=True):
-                score[case.name] = metric.eval_sequence(data)
+                score[name] = metric.eval_sequence(data)
         for metric, score in zip(_METRICS, scores, strict=True):
             score[COMBINED] = metric.combine_sequences(score)
     return scores
+
+
+def _preprocessed(case: Case) -> dict:
+    """What TrackEval's metrics read: it reads files and prints as it goes."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        dataset = _write_dataset(Path(folder), case)
+        raw = dataset.get_raw_seq_data("tracker", case.name)
+        return dataset.get_preprocessed_seq_data(raw, "pedestrian")
 
 
 def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2DBox:
