@@ -91,7 +91,10 @@ def _of_false_alarm(sightings: Sequence[Sighting], case: Case) -> str:
     chosen = np.isin(frames, [sighting.frame for sighting in sightings])
     scores = case.results[chosen & (case.results[:, 1] == track), 6]
     score = float(np.median(scores))
-    text = f"Scores around {score:.2f}: a higher obj_score_thr leaves it out."
+    text = (
+        f"Scores around {score:.2f}: a higher obj_score_thr, or low_score_thr if that "
+        "continues it, leaves it out."
+    )
     if np.mean([sighting.overlap for sighting in sightings]) >= _NEAR:
         text += " A smaller duplicate_iou drops second tracks on one person."
     return text

@@ -202,7 +202,7 @@ def _shown(error: TrackingError) -> list[tuple[str, Sighting]]:
     if error.kind != SWITCH and error.sightings:
         run = error.sightings
         if error.kind == BROKEN or error.before or error.after:
-            moments.append(("in between", run[len(run) // 2]))
+            moments.append(("missed", run[len(run) // 2]))
         else:
             moments += [("first", run[0]), ("last", run[-1])]
     moments.append(("after", error.after))

@@ -49,7 +49,7 @@ def run(tmp_path_factory, synthetic) -> Path:
     torch.manual_seed(0)
     model = Config.fromfile(home / "config.py").model
     network = MODELS.build(model | dict(_scope_="fairmot_mm"))
-    # So that scores spread around the thresholds, and boxes are large enough to overlap.
+    # So that scores spread around the thresholds, and boxes can overlap.
     with torch.no_grad():
         network.bbox_head.heatmap_branch[-1].weight.mul_(60)
         network.bbox_head.heatmap_branch[-1].bias.fill_(-0.9)

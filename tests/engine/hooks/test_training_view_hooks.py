@@ -1,7 +1,6 @@
 """What a training leaves to look at: curves, sheets, TensorBoard."""
 
 import cv2
-import pytest
 from mmengine.runner import Runner
 
 
