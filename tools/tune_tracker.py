@@ -92,7 +92,7 @@ def write_trials(path: Path, study: optuna.Study) -> None:
     """Write a row per trial, the best first."""
     from fairmot_mm.evaluation.figures import NAMES
 
-    trials = [trial for trial in study.trials if trial.state.is_finished()]
+    trials = [trial for trial in study.trials if "options" in trial.user_attrs]
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
     trials.sort(key=lambda t: (t.state.name, sign * (t.value or 0)))
     options = {key: 0 for trial in trials for key in trial.user_attrs["options"]}
@@ -161,6 +161,7 @@ def main(args: argparse.Namespace) -> None:
         track_and_score,
         tuned_config,
     )
+    from fairmot_mm.engine.hooks.dump_detections_hook import tracking_settings
     from fairmot_mm.formats.detection_dumps import read_dumps
     from fairmot_mm.formats.mot import find_sequences
 
@@ -173,11 +174,9 @@ def main(args: argparse.Namespace) -> None:
         base = config_of_dumps(dumps.values(), args.cfg_options)
     else:
         base = open_config(args)
-    plain = dict(
-        model=dict(tracker=base.model.tracker.to_dict()),
-        test_evaluator=dict(
-            type="MOTMetric", max_gap=base.test_evaluator.get("max_gap", 0)
-        ),
+    plain = tracking_settings(base)
+    plain["test_evaluator"] = dict(
+        type="MOTMetric", max_gap=plain["test_evaluator"].get("max_gap", 0)
     )
     splits = {
         "tuned on": [sequences[name] for name in tuned],

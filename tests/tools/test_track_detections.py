@@ -61,8 +61,10 @@ def run(tmp_path_factory, synthetic) -> Path:
     return home
 
 
-def test_tracks_are_those_of_the_run_that_wrote_the_dumps(run, tmp_path):
-    assert track(run / "dumps", run / "config.py", "--out", tmp_path) == 0
+@pytest.mark.parametrize("given", [True, False])
+def test_tracks_are_those_of_the_run_that_wrote_the_dumps(run, tmp_path, given):
+    config = [run / "config.py"] if given else []
+    assert track(run / "dumps", *config, "--out", tmp_path) == 0
     names = sorted(path.name for path in (run / "results").iterdir())
     assert names == ["SYN-00.txt", "SYN-01.txt", "SYN-02.txt"]
     for name in names:
