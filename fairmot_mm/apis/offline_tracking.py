@@ -40,7 +40,7 @@ class OfflineTracker:
 
     def __init__(self, cfg: Config) -> None:
         init_default_scope(cfg.get("default_scope", "fairmot_mm"))
-        model = cfg.get("model") or {}
+        model: Any = cfg.get("model") or {}
         if model.get("tracker") is None:
             raise ValueError(f"{cfg.filename}: no model.tracker to run")
         self.tracker: Any = MODELS.build(model.tracker)

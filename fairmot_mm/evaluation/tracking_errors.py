@@ -199,6 +199,7 @@ def _original_ids(
     votes: dict[int, Counter] = {}
     for index, numbers in enumerate(renumbered):
         for number, box in zip(numbers, boxes[index], strict=True):
-            candidates = known[(index + 1, *box.tolist())]
+            key = (index + 1, *box.tolist())
+            candidates = known[key]
             votes.setdefault(int(number), Counter()).update(candidates)
     return {number: vote.most_common(1)[0][0] for number, vote in votes.items()}

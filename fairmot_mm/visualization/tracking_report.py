@@ -116,8 +116,8 @@ def write_tracking_report(
             errors += found
     errors.sort(key=lambda error: -error["cost"])
     dropped = _limit_pictures(errors) if pictures else 0
-    for error in errors:
-        error["pictures"] = [shown[:3] for shown in error["pictures"]]
+    for entry in errors:
+        entry["pictures"] = [shown[:3] for shown in entry["pictures"]]
     write_page(
         path,
         "tracking_report.html",
