@@ -108,9 +108,9 @@ def write_tracking_report(
                 _entry(error, number, run.cases[sequence.name], links, dump)
                 for error in run.errors[sequence.name]
             ]
-            others = [r.errors[sequence.name] for r in runs if r is not run]
+            others = [_Moments(r.errors[sequence.name]) for r in runs if r is not run]
             for item, error in zip(found, run.errors[sequence.name], strict=True):
-                item["single"] = not any(_has_like(error, other) for other in others)
+                item["single"] = not any(other.have_like(error) for other in others)
             if pictures:
                 _add_pictures(found, run, sequence, paths)
             errors += found
@@ -248,24 +248,31 @@ def _limit_pictures(errors: Sequence[dict]) -> int:
     return dropped
 
 
-def _has_like(error: TrackingError, others: Sequence[TrackingError]) -> bool:
-    """Whether there is an error of the kind, of the same person at the same time.
+class _Moments:
+    """Where a run has errors, to tell whether it has one like another run's.
 
-    False alarms are alike if they overlap: identities are a run's own.
+    Of the same kind, and of the same person on a common frame; false alarms are alike
+    if they overlap, as identities are a run's own.
     """
-    for other in others:
-        if other.kind != error.kind:
-            continue
-        pairs = (
-            (a, b)
-            for a in error.sightings
-            for b in other.sightings
-            if a.frame == b.frame
-        )
-        for a, b in pairs:
-            if a.person == b.person and (a.person >= 0 or _overlap(a.box, b.box)):
-                return True
-    return False
+
+    def __init__(self, errors: Sequence[TrackingError]) -> None:
+        self._people = {
+            (error.kind, s.frame, s.person) for error in errors for s in error.sightings
+        }
+        self._boxes: dict[int, list[np.ndarray]] = {}
+        for error in errors:
+            for sighting in error.sightings if error.kind == FALSE_ALARM else ():
+                self._boxes.setdefault(sighting.frame, []).append(sighting.box)
+
+    def have_like(self, error: TrackingError) -> bool:
+        if error.kind == FALSE_ALARM:
+            return any(
+                _overlap(sighting.box, box)
+                for sighting in error.sightings
+                for box in self._boxes.get(sighting.frame, ())
+            )
+        keys = ((error.kind, s.frame, s.person) for s in error.sightings)
+        return any(key in self._people for key in keys)
 
 
 def _overlap(box: np.ndarray, other: np.ndarray) -> bool:

@@ -98,6 +98,7 @@ def test_page_holds_the_figures_and_the_errors(page, results, synthetic):
         assert kinds.count((name, "broken")) == figures[name]["Frag"] == 1
         assert kinds.count((name, "false alarm")) == 1
     assert not [e for e in data["errors"] if e["run"] == 1]
+    assert all(error["single"] for error in data["errors"])
     costs = [error["cost"] for error in data["errors"]]
     assert costs == sorted(costs, reverse=True)
     (switch,) = (
@@ -172,11 +173,14 @@ def test_dumps_tell_misses_of_the_network(results, synthetic, tmp_path, monkeypa
         writer.close()
     out = tmp_path / "report.html"
     dumps = ("--detections", tmp_path / "dumps", "--no-pictures")
-    arguments = ("--gt-root", synthetic, "--results", results / "A", *dumps)
+    twice = ("--results", results / "A", results / "A")
+    arguments = ("--gt-root", synthetic, *twice, *dumps)
     sequences = ("--sequences", *NAMES, "--out", out)
     assert report(monkeypatch, *arguments, *sequences) == 0
-    broken = [e for e in stored(out)["errors"] if e["kind"] == "broken"]
-    assert len(broken) == 2
+    errors = stored(out)["errors"]
+    assert not any(error["single"] for error in errors)  # both have them all
+    broken = [error for error in errors if error["kind"] == "broken"]
+    assert len(broken) == 4
     assert "Detected on 1 of 1 frames, scores around 0.21" in broken[0]["remedy"]
     assert "test_evaluator.max_gap=1" in broken[0]["remedy"]
 
