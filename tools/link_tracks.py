@@ -32,21 +32,21 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--embedding-limit",
         type=float,
-        default=0.3,
-        help="greatest cosine distance of a joint's tracks; default 0.3",
+        default=0.15,
+        help="greatest cosine distance of a joint's tracks; default 0.15",
     )
     parser.add_argument(
         "--motion-limit",
         type=float,
-        default=2.0,
-        help="greatest distance from where a track leads, in deviations; default 2",
+        default=1.0,
+        help="greatest distance from where a track leads, in deviations; default 1",
     )
     parser.add_argument(
         "--fill",
         type=int,
-        default=20,
+        default=5,
         metavar="FRAMES",
-        help="longest gap to fill linearly; default 20, 0 fills none",
+        help="longest gap to fill linearly; default 5, 0 fills none",
     )
     parser.add_argument(
         "--no-smoothing", action="store_true", help="leave the boxes as they are"

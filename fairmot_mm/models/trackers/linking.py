@@ -40,8 +40,8 @@ def link_tracks(
     rows: np.ndarray,
     embeddings: np.ndarray,
     max_gap: int = 60,
-    embedding_limit: float = 0.3,
-    motion_limit: float = 2.0,
+    embedding_limit: float = 0.15,
+    motion_limit: float = 1.0,
 ) -> tuple[np.ndarray, int]:
     """Join tracks that break off with those that start later where they lead to.
 
