@@ -17,8 +17,8 @@ from fairmot_mm.formats.images import read_image
 
 from .primitives import WHITE, identity_colour, put_text, whole_pixels
 
-_SIDE = 180  # pixels of a picture
-_QUALITY = 55  # of WebP
+_SIDE = 150  # pixels of a picture
+_QUALITY = 40  # of WebP
 _SURROUNDINGS = 2.2  # side of the region by the greater side of the box
 _SMALLEST_REGION = 64
 
