@@ -6,7 +6,7 @@ _base_ = "../fairmot_yolov5s_mot17.py"
 data_root = "data/real/"  # MOTChallenge folders, `stills/` with more, and `coco/`
 max_iters = 1500
 
-model = dict(tracker=dict(obj_score_thr=0.3))
+model = dict(tracker=dict(obj_score_thr=0.35))
 train_pipeline = [
     _base_.load,
     dict(type="mmdet.PhotoMetricDistortion"),

@@ -221,16 +221,16 @@ def _excused(
         rows = np.flatnonzero(results[:, 0] == frame)
         boxes = results[rows, 2:6]
         # Of a "crowd" COCO takes the intersection over the area of the first box.
-        shares = _overlaps(boxes, ignored.boxes[ignored.frames == frame], crowd=True)
+        shares = overlaps(boxes, ignored.boxes[ignored.frames == frame], crowd=True)
         excused[rows] = (shares > _IGNORED_SHARE).any(1)
-        ious = _overlaps(objects.boxes[objects.frames == frame], boxes)
+        ious = overlaps(objects.boxes[objects.frames == frame], boxes)
         ious[ious < MATCHING_IOU] = 0
         pairs = linear_sum_assignment(-ious)
         excused[rows[pairs[1][ious[pairs] > 0]]] = False
     return excused
 
 
-def _overlaps(boxes: np.ndarray, others: np.ndarray, crowd: bool = False) -> np.ndarray:
+def overlaps(boxes: np.ndarray, others: np.ndarray, crowd: bool = False) -> np.ndarray:
     """IoU (N, M) of (N, 4) and (M, 4) xywh boxes."""
     overlaps = pycocotools.mask.iou(boxes, others, [crowd] * len(others))
     return np.reshape(overlaps, (len(boxes), len(others)))

@@ -22,6 +22,9 @@ from .figures import (
     Figures,
 )
 
+Curves = dict[str, dict[str, np.ndarray]]
+Details = dict[str, dict]
+
 _KNOWN_CLASSES = range(1, 14)
 _METRICS = (
     trackeval.metrics.HOTA(),
@@ -66,18 +69,68 @@ def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
     return {name: _figures(*found) for name, found in scores.items()}
 
 
+def evaluate_in_detail(cases: Sequence[Case]) -> tuple[Figures, Curves, Details]:
+    """Score as :func:`evaluate`, and keep what the figures were computed from.
+
+    Returns:
+        The figures; by sequence and for ``'COMBINED'``, ``HOTA``, ``DetA`` and ``AssA``
+        (19,) over the localisation thresholds 0.05, 0.1, ..., 0.95; and by sequence,
+        what TrackEval's metrics were given.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    details = {case.name: _preprocessed(case) for case in cases}
+    scores = {name: _score(data) for name, data in details.items()}
+    scores[COMBINED] = _combine(scores, "combine_sequences")
+    curves = {
+        name: {key: found[0][key] for key in ("HOTA", "DetA", "AssA")}
+        for name, found in scores.items()
+    }
+    figures = {name: _figures(*found) for name, found in scores.items()}
+    return figures, curves, details
+
+
+def score_sequence(case: Case) -> list[dict]:
+    """What each metric finds in one sequence, for :func:`combine`.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    return _score(_preprocessed(case))
+
+
+def combine(scores: Mapping[str, list[dict]]) -> Figures:
+    """Figures of sequences that :func:`score_sequence` scored, as of :func:`evaluate`.
+
+    Args:
+        scores: By sequence.
+    """
+    found = {**scores, COMBINED: _combine(scores, "combine_sequences")}
+    return {name: _figures(*score) for name, score in found.items()}
+
+
 def _scores(cases: Sequence[Case]) -> dict[str, list[dict]]:
     """What each metric finds, by sequence and for ``'COMBINED'``."""
-    scores = {}
-    # TrackEval reads files and prints as it goes.
+    scores = {case.name: score_sequence(case) for case in cases}
+    return scores | {COMBINED: _combine(scores, "combine_sequences")}
+
+
+def _preprocessed(case: Case) -> dict:
+    """What TrackEval's metrics read: it reads files and prints as it goes."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        dataset = _write_dataset(Path(folder), case)
+        raw = dataset.get_raw_seq_data("tracker", case.name)
+        return dataset.get_preprocessed_seq_data(raw, "pedestrian")
+
+
+def _score(data: dict) -> list[dict]:
+    """What each metric finds in a preprocessed sequence."""
     with contextlib.redirect_stdout(io.StringIO()):
-        for case in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                dataset = _write_dataset(Path(folder), case)
-                raw = dataset.get_raw_seq_data("tracker", case.name)
-                data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
-            scores[case.name] = [metric.eval_sequence(data) for metric in _METRICS]
-        return scores | {COMBINED: _combine(scores, "combine_sequences")}
+        return [metric.eval_sequence(data) for metric in _METRICS]
 
 
 def _combine(scores: Mapping[str, Sequence[dict]], method: str) -> list[dict]:

@@ -15,6 +15,7 @@ from fairmot_mm.structures.letterbox import image_to_input
 
 from ..dense_heads.fairmot_head import FairMOTHead
 from ..feature_maps import check_channels
+from ..reid.colour_embedding_head import ColourEmbeddingHead
 from ..reid.embedding_head import EmbeddingHead
 from ..trackers import JDETracker
 
@@ -214,8 +215,8 @@ class FairMOT(BaseMOTModel):
         boxes: Tensor,
     ) -> Tensor:
         """Embeddings (M, D) of boxes (M, 4) xyxy in pixels of the inputs."""
-        if getattr(self.reid_head, "reads_boxes", False):
-            return self.reid_head.embeddings_at(feats, image, cell, inputs, boxes)
+        if isinstance(self.reid_head, ColourEmbeddingHead):
+            return self.reid_head.embeddings_in_boxes(feats, image, cell, inputs, boxes)
         return self.reid_head.embeddings_at(feats, image, cell)
 
     @torch.no_grad()

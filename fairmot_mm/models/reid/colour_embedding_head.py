@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,17 +40,15 @@ class ColourEmbeddingHead(EmbeddingHead):
             centre's embedding.
     """
 
-    reads_boxes = True
-
     def __init__(
         self,
-        *args: object,
+        *args: Any,
         grid: int = 4,
         colour_dims: int = 64,
         colour_share: float = 0.75,
         contrastive_weight: float = 1.0,
         temperature: float = 0.1,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if not 0 <= colour_share <= 1:
@@ -69,9 +70,9 @@ class ColourEmbeddingHead(EmbeddingHead):
         across = torch.linspace(-1, 1, PIXELS[1]).square().mul(-2).exp()
         self.register_buffer("across", across / across.sum(), persistent=False)
 
-    def embeddings_at(
+    def embeddings_in_boxes(
         self,
-        feats: tuple[Tensor, ...],
+        feats: Sequence[Tensor],
         image: Tensor,
         cell: Tensor,
         inputs: Tensor,
@@ -86,7 +87,7 @@ class ColourEmbeddingHead(EmbeddingHead):
             inputs: (N, 3, H, W), RGB in [0, 1].
             boxes: (M, 4) xyxy in pixels of the inputs.
         """
-        center = super().embeddings_at(feats, image, cell)
+        center = self.embeddings_at(feats, image, cell)
         colours = self.embed_colours(inputs, image, boxes)
         share = self.colour_share
         return torch.cat(((1 - share) ** 0.5 * center, share**0.5 * colours), dim=1)

@@ -68,9 +68,13 @@ class CameraFollower:
 
     Args:
         cfg: The estimator: ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
+
+    Attributes:
+        cfg: The same.
     """
 
     def __init__(self, cfg: dict) -> None:
+        self.cfg = cfg
         self.estimator = TASK_UTILS.build(cfg)
         self.reset()
 

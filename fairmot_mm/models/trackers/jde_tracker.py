@@ -63,6 +63,8 @@ class JDETracker:
             ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
         noise_by_score: Whether a box weighs more in the Kalman filter, the higher it
             scores (NSA).
+        output_embeddings: Whether the tracks come with their smoothed ``embeddings``
+            (N, D).
     """
 
     obj_score_thr: float = 0.4
@@ -79,6 +81,7 @@ class JDETracker:
     low_score_cost_limit: float = 0.4
     camera_motion: dict | None = None
     noise_by_score: bool = False
+    output_embeddings: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -130,7 +133,8 @@ class JDETracker:
             img: (1, 3, H, W), the network's input; only read to follow the camera.
             data_sample: ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and,
                 if the detector makes them, ``embeddings``; a ``frame_id`` of 0 in its
-                metas starts a new video at their ``frame_rate``.
+                metas starts a new video at their ``frame_rate``; ``camera_motion``
+                (2, 3) among them is taken instead of an estimate.
             **kwargs: ``data_preprocessor`` is read to follow the camera.
 
         Returns:
@@ -139,8 +143,8 @@ class JDETracker:
         metas, found = data_sample.metainfo, data_sample.pred_instances
         if metas.get("frame_id") == 0:
             self.reset(metas.get("frame_rate", 30.0))
-        motion = None
-        if self.camera is not None:
+        motion = None if self.camera is None else metas.get("camera_motion")
+        if self.camera is not None and motion is None:
             motion = self.camera.follow(img, metas, kwargs.get("data_preprocessor"))
         embeddings, labels = found.get("embeddings"), found.get("labels")
         return self.update(found.bboxes, found.scores, embeddings, labels, motion)
@@ -165,12 +169,25 @@ class JDETracker:
 
         Returns:
             The tracks confirmed on this frame, as tensors on the device of ``bboxes``:
-            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
+            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``, and
+            ``embeddings`` if asked for.
 
         Raises:
             ValueError: If the arrays differ in length, or embeddings change their
                 length within a video.
         """
+        self.advance(bboxes, scores, embeddings, labels, camera_motion)
+        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
+
+    def advance(
+        self,
+        bboxes: ArrayLike,
+        scores: ArrayLike,
+        embeddings: ArrayLike | None,
+        labels: ArrayLike | None = None,
+        camera_motion: np.ndarray | None = None,
+    ) -> None:
+        """:meth:`update` without making its output, for :meth:`shown_tracks`."""
         self._frame += 1
         found, dropped = Detections.select(
             bboxes, scores, embeddings, labels, self.lowest_score
@@ -194,7 +211,6 @@ class JDETracker:
         seen = tracks.tracked & tracks.confirmed  # those not seen a second time end
         live = tracks[seen & ~was_lost] + self._start(rest) + tracks[seen & was_lost]
         self._tracks = self._without_duplicates(live, lost)
-        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
     @property
     def lowest_score(self) -> float:
@@ -343,7 +359,8 @@ class JDETracker:
         older = age_live[:, None] > age_lost
         return live[~(same & ~older).any(1)] + lost[~(same & older).any(0)]
 
-    def _output(self, device: torch.device | str) -> InstanceData:
+    def shown_tracks(self) -> Tracks:
+        """The tracks confirmed on this frame, without hidden boxes."""
         tracks = self._tracks[self._tracks.tracked & self._tracks.confirmed]
         boxes = tracks.boxes
         width, height = (boxes[:, 2:] - boxes[:, :2]).T
@@ -352,9 +369,16 @@ class JDETracker:
             shown &= width * height > self.min_box_area
         if self.max_aspect_ratio is not None:
             shown &= ~(width / height > self.max_aspect_ratio)
-        return InstanceData(
-            bboxes=torch.from_numpy(boxes[shown]).float().to(device),
-            scores=torch.from_numpy(tracks.scores[shown]).float().to(device),
-            labels=torch.from_numpy(tracks.labels[shown]).long().to(device),
-            instances_id=torch.from_numpy(tracks.ids[shown]).long().to(device),
+        return tracks[shown]
+
+    def _output(self, device: torch.device | str) -> InstanceData:
+        tracks = self.shown_tracks()
+        found = InstanceData(
+            bboxes=torch.from_numpy(tracks.boxes).float().to(device),
+            scores=torch.from_numpy(tracks.scores).float().to(device),
+            labels=torch.from_numpy(tracks.labels).long().to(device),
+            instances_id=torch.from_numpy(tracks.ids).long().to(device),
         )
+        if self.output_embeddings:
+            found.embeddings = torch.from_numpy(tracks.embeddings).float().to(device)
+        return found

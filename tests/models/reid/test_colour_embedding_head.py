@@ -42,7 +42,7 @@ def test_both_parts_have_their_share_of_the_similarity(head):
     inputs, boxes = street()
     feats = (torch.randn(1, 8, 16, 24),)
     image, cell = torch.zeros(3).long(), torch.tensor([4, 50, 200])
-    unit = head.embeddings_at(feats, image, cell, inputs, boxes)
+    unit = head.embeddings_in_boxes(feats, image, cell, inputs, boxes)
     assert unit.shape == (3, 36)
     torch.testing.assert_close(unit.norm(dim=1), torch.ones(3))
     colours = head.embed_colours(inputs, image, boxes)
@@ -58,7 +58,7 @@ def test_training_separates_people_by_their_clothes(head):
     image, cell = torch.zeros(3).long(), torch.tensor([4, 50, 200])
     feats = (torch.zeros(1, 8, 16, 24),)
     for _ in range(60):
-        unit = head.embeddings_at(feats, image, cell, inputs, boxes)
+        unit = head.embeddings_in_boxes(feats, image, cell, inputs, boxes)
         losses = head.loss(unit, torch.tensor([0, 0, 1]))
         optimizer.zero_grad()
         losses["loss_id"].backward()
@@ -73,7 +73,7 @@ def test_nobody_and_nobody_known_train_without_a_loss(head):
     feats = (torch.randn(1, 8, 16, 24),)
     for count in (0, 2):
         image, cell = torch.zeros(count).long(), torch.zeros(count).long()
-        unit = head.embeddings_at(feats, image, cell, inputs, boxes[:count])
+        unit = head.embeddings_in_boxes(feats, image, cell, inputs, boxes[:count])
         losses = head.loss(unit, torch.full((count,), -1))
         losses["loss_id"].backward()
         assert losses["loss_id"] == 0
