@@ -29,19 +29,12 @@ class CenterTargets:
 
 
 def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> Tensor:
-    """Radius within which a shifted box still overlaps the original enough.
+    """Radius (M,) within which shifted boxes keep an IoU of ``min_overlap``.
 
-    As CornerNet computes it (Law and Deng, arXiv:1808.01244, section 3.2), including
-    its error in the roots of the second and third case, which the reference
-    implementation shares: MMDetection's corrected helper gives other heatmaps.
-
-    Args:
-        height: (M,) heights in cells.
-        width: (M,) widths in cells.
-        min_overlap: Intersection over union that must remain.
-
-    Returns:
-        (M,) radii in cells, rounded down.
+    In cells, rounded down, as are ``height`` (M,) and ``width`` (M,). As CornerNet
+    computes it (Law and Deng, arXiv:1808.01244, section 3.2), including its error in
+    the roots of the second and third case, which the reference implementation shares:
+    MMDetection's corrected helper gives other heatmaps.
     """
     device = height.device
     if device.type == "mps":  # has no double precision, and single gives other radii

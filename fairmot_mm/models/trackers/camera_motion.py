@@ -32,15 +32,10 @@ class SparseFlowMotion:
         self.min_inliers = min_inliers
 
     def get_warp_matrix(self, img: np.ndarray, ref_img: np.ndarray) -> Tensor:
-        """Estimate the motion from one frame to the next.
+        """Estimate the motion (2, 3) from one frame (H, W, 3), uint8, to the next.
 
-        Args:
-            img: (H, W, 3) uint8, the earlier frame.
-            ref_img: (H, W, 3) uint8, the later frame.
-
-        Returns:
-            (2, 3), takes pixels of the earlier frame to those of the later; the
-            identity where too little can be followed.
+        It takes pixels of ``img`` to those of ``ref_img``; the identity where too
+        little can be followed.
         """
         still = torch.eye(2, 3)
         before, after = (cv2.cvtColor(i, cv2.COLOR_BGR2GRAY) for i in (img, ref_img))
@@ -88,16 +83,12 @@ class CameraFollower:
         metas: dict,
         data_preprocessor: ImgDataPreprocessor | None = None,
     ) -> np.ndarray:
-        """Motion since the last frame.
+        """Motion (2, 3) from the last frame's original image to this one's, in pixels.
 
         Args:
             image: (1, 3, H, W), the network's input.
             metas: The frame's, for the way from the input to the image.
             data_preprocessor: Its ``mean`` and ``std`` normalised the input.
-
-        Returns:
-            (2, 3), takes pixels of the last frame's original image to those of this
-            one's.
         """
         if image is None:
             raise ValueError("camera_motion needs img, the network's input")

@@ -33,14 +33,7 @@ class Detections(Table):
         labels: ArrayLike | None,
         score_thr: float,
     ) -> tuple["Detections", int]:
-        """Check a detector's output and keep what scores above a threshold.
-
-        Args:
-            bboxes: (M, 4) xyxy.
-            scores: (M,).
-            embeddings: (M, D); None stands for D = 0.
-            labels: (M,); 0 if None.
-            score_thr: The threshold.
+        """Check the arguments of ``JDETracker.update``; keep scores above a threshold.
 
         Returns:
             The detections, and how many more cannot be tracked: they hold NaN or

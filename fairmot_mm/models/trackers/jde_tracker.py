@@ -99,10 +99,8 @@ class JDETracker:
     def reset(self, frame_rate: float | None = DEFAULT_FRAME_RATE) -> None:
         """Forget all tracks and start a new video.
 
-        Args:
-            frame_rate: Frames per second, 0.01 to 480; anything else is taken for 30
-                with a warning. A lost track is kept for
-                ``int(frame_rate / 30 * num_frames_retain)`` frames.
+        A lost track is kept for ``int(frame_rate / 30 * num_frames_retain)`` frames. A
+        ``frame_rate`` outside 0.01 to 480 a second is taken for 30 with a warning.
         """
         frame_rate = usable_frame_rate(frame_rate, type(self).__name__)
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
@@ -126,19 +124,16 @@ class JDETracker:
         data_sample: DetDataSample,
         **kwargs: object,
     ) -> InstanceData:
-        """Track the next frame: the toolboxes' entry.
+        """Track the next frame: the toolboxes' entry to :meth:`update`.
 
         Args:
             model: Not read.
             img: (1, 3, H, W), the network's input; only read to follow the camera.
-            data_sample: ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and,
-                if the detector makes them, ``embeddings``; a ``frame_id`` of 0 in its
-                metas starts a new video at their ``frame_rate``; ``camera_motion``
-                (2, 3) among them is taken instead of an estimate.
+            data_sample: ``pred_instances`` with ``bboxes``, ``scores`` and perhaps
+                ``labels`` and ``embeddings``; a ``frame_id`` of 0 in its metas starts a
+                new video at their ``frame_rate``, and ``camera_motion`` (2, 3) is taken
+                instead of an estimate.
             **kwargs: ``data_preprocessor`` is read to follow the camera.
-
-        Returns:
-            See :meth:`update`.
         """
         metas, found = data_sample.metainfo, data_sample.pred_instances
         if metas.get("frame_id") == 0:
