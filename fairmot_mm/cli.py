@@ -15,6 +15,7 @@ COMMANDS = {
     "test": "test.py",
     "track": "track_video.py",
     "eval": "analysis_tools/eval_mot.py",
+    "export": "deployment/export.py",
     "convert": "model_converters/fairmot2mm.py",
     "convert-back": "model_converters/mm2fairmot.py",
     "synthesize": "make_synthetic_mot.py",
