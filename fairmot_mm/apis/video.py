@@ -3,6 +3,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from mmdet.structures import TrackDataSample
@@ -79,7 +80,8 @@ def track_video(
     def write(number: int, frame: np.ndarray | None, tracks: InstanceData) -> None:
         tracks = tracks.cpu()
         for sink in sinks:
-            sink.write(number, frame, tracks)
+            # Where it is drawn, there is a frame.
+            sink.write(number, cast("np.ndarray", frame), tracks)
 
     with ExitStack() as stack:
         # First, so that its thread closes the source whatever happens.
@@ -128,7 +130,7 @@ def _open_frames(
 
     if fast_resize:
         size = letterbox_size(model)
-        frame_rate, frames = open_scaled(source, size, frame_rate, keep_frames)
-        return frame_rate, scaled(frames, frame_rate)
+        frame_rate, small = open_scaled(source, size, frame_rate, keep_frames)
+        return frame_rate, scaled(small, frame_rate)
     frame_rate, frames = open_source(source, frame_rate)
     return frame_rate, published(frames, frame_rate)

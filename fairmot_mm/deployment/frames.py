@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from fairmot_mm.formats.images import IMAGES, read_image
@@ -50,7 +51,7 @@ def read_frames(
     return [letterbox(frame, size)[0][None] for frame in frames]
 
 
-def _training_images(dataset: object) -> list[tuple[str, int | None]]:
+def _training_images(dataset: BaseDataset) -> list[tuple[str, int | None]]:
     """Path, and frame number in videos, of each image of a training data set."""
     records = (dataset.get_data_info(i) for i in range(len(dataset)))
     return [(record["img_path"], record.get("frame_index")) for record in records]

@@ -97,17 +97,19 @@ def _scaled(
     from av.video.reformatter import Interpolation, VideoReformatter
 
     scaler, converter = VideoReformatter(), VideoReformatter()
-    options = dict(format="bgr24", threads=1)
     with closing(frames):
         for frame in frames:
             hw = (frame.height, frame.width)
             _, _, (left, top), (width, height) = placement(hw, size)
+            area = Interpolation.AREA
             small = scaler.reformat(
-                frame, width, height, interpolation=Interpolation.AREA, **options
+                frame, width, height, "bgr24", interpolation=area, threads=1
             )
             inputs = np.full((size[1], size[0], 3), PAD_VALUE, np.uint8)
             inputs[top : top + height, left : left + width] = small.to_ndarray()
             whole = None
             if keep_frames:
-                whole = converter.reformat(frame, **options).to_ndarray()
+                whole = converter.reformat(
+                    frame, format="bgr24", threads=1
+                ).to_ndarray()
             yield ScaledFrame(inputs, hw, whole)
