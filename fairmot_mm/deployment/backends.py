@@ -133,7 +133,7 @@ class OpenVINOBackend:
         strings = {}
         if model.has_rt_info([RT_INFO]):
             known = model.get_rt_info([RT_INFO]).value
-            strings = {key: value.value for key, value in known.items()}
+            strings = {key: str(value) for key, value in known.items()}
         return Metadata.from_strings(strings, path)
 
     def run(self, frame: np.ndarray, cells: np.ndarray) -> dict[str, np.ndarray]:

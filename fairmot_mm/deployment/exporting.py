@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -155,6 +156,7 @@ def quantize(model: Any, frames: Sequence[np.ndarray], path: Path) -> Any:  # no
         path: The file that it becomes, for errors.
     """
     nncf = require("nncf", "openvino" if path.suffix == ".xml" else "onnx", path)
+    nncf.set_log_level(logging.ERROR)
     kinds = ["MatMul"] if path.suffix.lower() == ".xml" else ["Gemm", "MatMul"]
 
     def inputs(frame: np.ndarray) -> dict[str, np.ndarray]:

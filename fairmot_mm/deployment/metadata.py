@@ -120,7 +120,6 @@ def tracking_config(cfg: Config, input_size: tuple[int, int]) -> dict:
         for key, value in cfg.to_dict().items()
         if not key.startswith(_LEFT_OUT)
     }
-    config["custom_imports"] = dict(imports=["fairmot_mm"], allow_failed_imports=False)
     config["test_dataloader"]["dataset"]["input_size"] = tuple(input_size)
     return config
 
