@@ -13,7 +13,7 @@ from fairmot_mm.models import DCNv2
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SIZE = (96, 64)
-# The light network, an eighth as wide; and one deformable convolution.
+# The light network, a quarter as wide; and a short one with a deformable convolution.
 LIGHT = dict(
     backbone=dict(widen_factor=0.125, deepen_factor=0.1),
     neck=dict(in_channels=(16, 32, 64, 128)),
@@ -21,12 +21,8 @@ LIGHT = dict(
     reid_head=dict(in_channels=16, feat_channels=8, embed_dims=8, num_ids=5),
 )
 DEFORMABLE = dict(
-    neck=dict(
-        _delete_=True,
-        type="DeconvNeck",
-        in_channels=512,
-        channels=(8, 8, 8),
-    ),
+    backbone=dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
+    neck=dict(in_channels=128, channels=(8,)),
     bbox_head=dict(in_channels=8, feat_channels=8),
     reid_head=dict(in_channels=8, feat_channels=8, embed_dims=8),
 )
