@@ -1,5 +1,5 @@
-# For tools/run_demo.sh: the packaged weights, fine-tuned on synthetic sequences in a few
-# minutes on two CPU cores.
+# For tools/run_demo.sh: the packaged weights, fine-tuned on synthetic sequences in a
+# few minutes on two CPU cores.
 _base_ = "small_data/fairmot_yolov5s_576x320.py"
 
 data_root = "demo_output"

@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "analysis_tools/eval_mot.py",
     "report": "analysis_tools/report.py",
     "embedding-report": "analysis_tools/embedding_report.py",
+    "export": "deployment/export.py",
     "convert": "model_converters/fairmot2mm.py",
     "convert-back": "model_converters/mm2fairmot.py",
     "synthesize": "make_synthetic_mot.py",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # so that --help need not wait for MMEngine
 def make_parser() -> Parser:
     """Describe the command line."""
     parser = runner_parser(__doc__)
-    parser.add_argument("checkpoint", help="checkpoint file, or its URL")
+    parser.add_argument(
+        "checkpoint", help="checkpoint file, its URL, or exported model (.onnx, .xml)"
+    )
     parser.add_argument("--out", help="folder for the result files, one per sequence")
     parser.add_argument(
         "--show-dir", help="folder for the tracked videos and their frames"
@@ -77,13 +79,21 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.model import is_model_wrapper
 
     from fairmot_mm.checkpoints import load_for_tracking
+    from fairmot_mm.deployment import exported_config, is_exported
     from fairmot_mm.engine.mixed_precision import half_precision
     from fairmot_mm.engine.runner import build_runner
+    from fairmot_mm.utils.devices import default_device
 
-    runner = build_runner(load_config(args))
+    cfg = load_config(args)
+    exported = is_exported(args.checkpoint)
+    if exported:
+        half = torch.bfloat16 if args.amp else torch.float32
+        cfg = exported_config(args.checkpoint, cfg, default_device(), half)
+    runner = build_runner(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     # Not the runner's own loading, which lets tensors be missing.
-    load_for_tracking(model, args.checkpoint, args.trust_checkpoint)
+    if not exported:
+        load_for_tracking(model, args.checkpoint, args.trust_checkpoint)
     if (optimize := getattr(model, "optimize_for_inference", None)) is not None:
         device = next(model.parameters()).device
         optimize(half_precision(device) if args.amp else torch.float32)

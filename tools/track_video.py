@@ -38,8 +38,12 @@ def make_parser() -> Parser:
     parser.add_argument(
         "checkpoint",
         nargs="?",
-        help="checkpoint file, or its URL; without config and checkpoint the package's "
-        "own weights are used, which were learnt from streets",
+        help="checkpoint file, its URL, or exported model; without config and "
+        "checkpoint the package's own weights are used, which were learnt from streets",
+    )
+    parser.add_argument(
+        "--model",
+        help="exported model, .onnx or .xml, which brings its config",
     )
     add_trust_option(parser)
     parser.add_argument("--out", help="file for the tracks, in MOTChallenge's format")
@@ -49,6 +53,11 @@ def make_parser() -> Parser:
         "--fps",
         type=float,
         help="frames per second; default: what the source reports, 30 for a folder",
+    )
+    parser.add_argument(
+        "--fast-resize",
+        action="store_true",
+        help="letterbox by FFmpeg: faster, not quite the published pixels; needs PyAV",
     )
     parser.add_argument(
         "--amp",
@@ -86,6 +95,11 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--show {args.show}: expected a name that ends in {' or '.join(VIDEOS)}"
         )
+    if args.model is not None and args.config is not None:
+        raise ValueError(
+            "--model brings its own config: leave config and checkpoint out, or name "
+            f"both: {args.source} {args.config} {args.model}"
+        )
     if (args.config is None) != (args.checkpoint is None):
         raise ValueError(
             f"a checkpoint is missing for {args.config}: name both config and "
@@ -104,16 +118,17 @@ def main(args: argparse.Namespace) -> None:
     from fairmot_mm.engine.runner import keep_freed_memory
 
     keep_freed_memory()
-    if args.config is None:
+    if args.config is None and args.model is None:
         args.config, args.checkpoint = str(PACKAGED_CONFIG), str(PACKAGED_WEIGHTS)
         print(
             f"weights of the package, {PACKAGED_WEIGHTS.name}: people in streets; "
             "CC BY-NC-SA 3.0, not for commercial use"
         )
     model = init_model(
-        open_config(args),
-        args.checkpoint,
+        None if args.config is None else open_config(args),
+        args.checkpoint or args.model,
         find_device(args.device),
+        args.cfg_options if args.config is None else None,  # else in the config
         dtype=torch.bfloat16 if args.amp else torch.float32,
         trust_checkpoint=args.trust_checkpoint,
     )
@@ -132,7 +147,7 @@ def main(args: argparse.Namespace) -> None:
             text = f"{speed:.1f} frames a second, {tracks} tracks"
             progress.update(task, completed=number + 1, description=text)
 
-        outputs = (args.out, args.show, on_frame, args.fps, stop)
+        outputs = (args.out, args.show, on_frame, args.fps, stop, args.fast_resize)
         count = track_video(model, source, *outputs)
     seconds = time.perf_counter() - start
     print(f"{count} frames in {seconds:.1f} s, {count / seconds:.2f} a second")

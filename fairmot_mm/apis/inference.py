@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmdet.structures import TrackDataSample
+from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.model import BaseModel
@@ -11,9 +11,13 @@ from mmengine.registry import init_default_scope
 
 from fairmot_mm.checkpoints import load_for_tracking
 from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS
+from fairmot_mm.datasets.transforms.formatting import PackTrackTestInputs
+from fairmot_mm.datasets.transforms.letterbox import Letterbox
+from fairmot_mm.deployment import exported_config, is_exported
 from fairmot_mm.engine.mixed_precision import half_precision
 from fairmot_mm.formats.images import read_image
 from fairmot_mm.registry import MODELS
+from fairmot_mm.structures.letterbox import fit, letterbox
 from fairmot_mm.utils.devices import default_device
 
 
@@ -28,9 +32,11 @@ def init_model(
     """Build a model for tracking, made fast by ``FairMOT.optimize_for_inference``.
 
     Args:
-        config: Config or its file. If None, that of the package's own weights, which
-            were learnt from streets (docs/model-card.md).
-        checkpoint: File of its weights; random ones if None and a config is given.
+        config: Config or its file. If None, what an exported checkpoint carries, or
+            that of the package's own weights, which were learnt from streets
+            (docs/model-card.md).
+        checkpoint: File of its weights; random ones if None and a config is given. Or
+            an exported model, .onnx or .xml, which runs by itself (docs/deployment.md).
         device: Where it runs; :func:`default_device` if None.
         cfg_options: Settings that override the config's.
         dtype: Precision of the network's maps; ``torch.bfloat16`` is faster and gives
@@ -45,12 +51,14 @@ def init_model(
         FileNotFoundError: The config or the checkpoint is missing.
         ValueError: The checkpoint does not fit, is damaged or may run code.
     """
-    if config is None:
-        config, checkpoint = PACKAGED_CONFIG, checkpoint or PACKAGED_WEIGHTS
-    if isinstance(config, Config):
-        cfg = copy.deepcopy(config)  # the caller's is not changed
+    device = device or default_device()
+    if checkpoint is not None and is_exported(checkpoint):
+        cfg = exported_config(checkpoint, _read_config(config), device, dtype)
+        checkpoint = None  # the model opens it
     else:
-        cfg = Config.fromfile(config)
+        if config is None:
+            config, checkpoint = PACKAGED_CONFIG, checkpoint or PACKAGED_WEIGHTS
+        cfg = _read_config(config)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
     init_default_scope(cfg.get("default_scope", "fairmot_mm"))
@@ -58,12 +66,17 @@ def init_model(
     if checkpoint is not None:
         load_for_tracking(model, checkpoint, trust_checkpoint)
     model.cfg = cfg
-    device = device or default_device()
     model = model.to(device).eval()
     if hasattr(model, "optimize_for_inference"):
         half = dtype == torch.bfloat16
         model.optimize_for_inference(half_precision(device) if half else dtype)
     return model
+
+
+def _read_config(config: str | Path | Config | None) -> Config | None:
+    if config is None or isinstance(config, Config):
+        return copy.deepcopy(config)  # the caller's is not changed
+    return Config.fromfile(config)
 
 
 def inference_mot(
@@ -114,20 +127,81 @@ def prepare_frame(
         raise ValueError(
             f"frame of {frame.dtype} and shape {frame.shape}: expected uint8 (H, W, 3)"
         )
-    if not hasattr(model, "frame_pipeline"):
-        init_default_scope(model.cfg.get("default_scope", "fairmot_mm"))
-        model.frame_pipeline = _frame_pipeline(model.cfg)
-    data = model.frame_pipeline(
+    pipeline = frame_pipeline(model)
+    size = model.cfg.test_dataloader.dataset.get("input_size")
+    if (box := _only_letterbox(pipeline)) is not None and (size := box.size or size):
+        image, *_ = letterbox(frame, size, box.pad_value)
+        return pack_frame(image, frame.shape[:2], frame_id, frame_rate)
+    data = pipeline(
         dict(
             img=[frame],
             img_id=[frame_id],
             frame_id=[frame_id],
             frame_rate=[frame_rate],
             ori_shape=[frame.shape[:2]],
-            input_size=[model.cfg.test_dataloader.dataset.get("input_size")],
+            input_size=[size],
         )
     )
     return default_collate([data])
+
+
+def pack_frame(
+    image: np.ndarray, ori_shape: tuple[int, int], frame_id: int, frame_rate: float
+) -> dict:
+    """What the test pipeline and collating make of one frame, without copies.
+
+    Args:
+        image: (H, W, 3) BGR uint8, letterboxed.
+        ori_shape: Height and width of the frame.
+        frame_id: Number of the frame in its video, from 0.
+        frame_rate: Frames per second.
+    """
+    factor, border = fit(ori_shape, image.shape[:2])
+    metas = dict(
+        img_id=frame_id,
+        frame_id=frame_id,
+        frame_rate=frame_rate,
+        ori_shape=ori_shape,
+        img_shape=image.shape[:2],
+        scale_factor=(factor, factor),
+        pad_param=border,
+    )
+    sample = TrackDataSample(video_data_samples=[DetDataSample(metainfo=metas)])
+    inputs = torch.from_numpy(image).permute(2, 0, 1)[None, None]
+    return dict(inputs=inputs, data_samples=[sample])
+
+
+def letterbox_size(model: BaseModel) -> tuple[int, int]:
+    """Width and height that the test pipeline letterboxes to.
+
+    Raises:
+        ValueError: If it does something else to an image.
+    """
+    box = _only_letterbox(frame_pipeline(model))
+    size = box and (box.size or model.cfg.test_dataloader.dataset.get("input_size"))
+    if not size:
+        raise ValueError(
+            "fast_resize takes the place of a test pipeline of Letterbox and "
+            "PackTrackTestInputs alone: this config has another, or no input_size"
+        )
+    return size[0], size[1]
+
+
+def _only_letterbox(pipeline: Compose) -> Letterbox | None:
+    """The letterbox of a pipeline that does nothing else but pack."""
+    first, *rest = pipeline.transforms
+    inner = getattr(getattr(first, "transforms", None), "transforms", [])
+    if [type(x) for x in rest] != [PackTrackTestInputs]:
+        return None
+    return inner[0] if [type(x) for x in inner] == [Letterbox] else None
+
+
+def frame_pipeline(model: BaseModel) -> Compose:
+    """The model's test pipeline without what loads an image, built once."""
+    if not hasattr(model, "frame_pipeline"):
+        init_default_scope(model.cfg.get("default_scope", "fairmot_mm"))
+        model.frame_pipeline = _frame_pipeline(model.cfg)
+    return model.frame_pipeline
 
 
 def _frame_pipeline(cfg: Config) -> Compose:

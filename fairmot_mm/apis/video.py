@@ -1,8 +1,9 @@
 import copy
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from mmdet.structures import TrackDataSample
@@ -10,16 +11,17 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
-from fairmot_mm.registry import DATASETS
+from fairmot_mm.datasets.class_names import class_names
 from fairmot_mm.streams import (
     ResultsSink,
     VideoSink,
+    open_scaled,
     open_source,
     read_ahead,
     write_behind,
 )
 
-from .inference import prepare_frame, track_frame
+from .inference import letterbox_size, pack_frame, prepare_frame, track_frame
 
 # Frames that may wait between reading, tracking and writing.
 WAITING = 4
@@ -33,6 +35,7 @@ def track_video(
     on_frame: Callable[[int, TrackDataSample], None] | None = None,
     frame_rate: float | None = None,
     stop: threading.Event | None = None,
+    fast_resize: bool = False,
 ) -> int:
     """Track a video, a stream, a camera or a folder of images.
 
@@ -52,33 +55,36 @@ def track_video(
         frame_rate: Frames per second, which set how long lost tracks are kept; what
             the source reports if None, or 30 with a warning if no camera has that rate.
         stop: Set it to end after the current frame, also of a stalled source.
+        fast_resize: Let FFmpeg letterbox while it converts colours
+            (:func:`~fairmot_mm.streams.open_scaled`): faster, and not quite the
+            published pixels. Needs PyAV.
 
     Returns:
         Number of frames tracked.
 
     Raises:
+        ImportError: ``fast_resize`` without PyAV.
         OSError: The source cannot be read, or a file cannot be written.
         ValueError: The source has no frames, only some of the images of a folder are
             named by numbers, or no camera has this ``frame_rate``.
     """
-    frame_rate, frames = open_source(source, frame_rate)
     stream = copy.copy(model)
     vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
     count = 0
 
-    def prepare() -> Generator[tuple[np.ndarray, dict], None, None]:
-        with closing(frames):
-            for number, frame in enumerate(frames):
-                yield frame, prepare_frame(stream, frame, number, frame_rate)
+    frame_rate, prepared = _open_frames(
+        stream, source, frame_rate, fast_resize, drawing_file is not None
+    )
 
-    def write(number: int, frame: np.ndarray, tracks: InstanceData) -> None:
+    def write(number: int, frame: np.ndarray | None, tracks: InstanceData) -> None:
         tracks = tracks.cpu()
         for sink in sinks:
-            sink.write(number, frame, tracks)
+            # Where it is drawn, there is a frame.
+            sink.write(number, cast("np.ndarray", frame), tracks)
 
     with ExitStack() as stack:
         # First, so that its thread closes the source whatever happens.
-        batches = stack.enter_context(read_ahead(prepare(), WAITING, stop))
+        batches = stack.enter_context(read_ahead(prepared, WAITING, stop))
         opened = _open_sinks(model, frame_rate, results_file, drawing_file)
         sinks = [stack.enter_context(closing(sink)) for sink in opened]
         write_later = stack.enter_context(write_behind(write, WAITING))
@@ -103,20 +109,40 @@ def _open_sinks(
     results_file: str | Path | None,
     drawing_file: str | Path | None,
 ) -> Iterator[ResultsSink | VideoSink]:
-    num_classes = getattr(getattr(model, "bbox_head", None), "num_classes", 1)
+    num_classes = getattr(model, "num_classes", 1)
     if results_file is not None:
         yield ResultsSink(results_file, with_classes=num_classes > 1)
     if drawing_file is not None:
-        names = _class_names(getattr(model, "cfg", {}), num_classes)
+        names = class_names(getattr(model, "cfg", {}), num_classes)
         yield VideoSink(drawing_file, frame_rate, names)
 
 
-def _class_names(cfg: Mapping, num_classes: int) -> list[str]:
-    """Names of the test data's classes; numbers from 1 if these are not the model's."""
-    data = cfg.get("test_dataloader", {}).get("dataset", {})
-    data = data.get("source", data)  # of AnnotatedVideoDataset
-    metainfo = getattr(DATASETS.get(str(data.get("type"))), "METAINFO", {})
-    names = (data.get("metainfo") or metainfo).get("classes") or ()
-    if len(names) == num_classes:
-        return list(names)
-    return [f"class {number + 1}" for number in range(num_classes)]
+def _open_frames(
+    model: BaseModel,
+    source: str | Path | int,
+    frame_rate: float | None,
+    fast_resize: bool,
+    keep_frames: bool,
+) -> tuple[float, Generator[tuple[np.ndarray | None, dict], None, None]]:
+    """Frame rate of a source, and its frames with what the network takes of each."""
+
+    def published(
+        frames: Generator, rate: float
+    ) -> Generator[tuple[np.ndarray, dict], None, None]:
+        with closing(frames):
+            for number, frame in enumerate(frames):
+                yield frame, prepare_frame(model, frame, number, rate)
+
+    def scaled(
+        frames: Generator, rate: float
+    ) -> Generator[tuple[np.ndarray | None, dict], None, None]:
+        with closing(frames):
+            for number, (inputs, ori_shape, frame) in enumerate(frames):
+                yield frame, pack_frame(inputs, ori_shape, number, rate)
+
+    if fast_resize:
+        size = letterbox_size(model)
+        frame_rate, small = open_scaled(source, size, frame_rate, keep_frames)
+        return frame_rate, scaled(small, frame_rate)
+    frame_rate, frames = open_source(source, frame_rate)
+    return frame_rate, published(frames, frame_rate)

@@ -38,18 +38,33 @@ def letterbox(
         to whole pixels: annotations are moved by it, as in the reference
         implementation.
     """
+    factor, border, (left, top), (inner_w, inner_h) = placement(img.shape[:2], size)
+    out = np.full((size[1], size[0], 3), round(pad_value), np.uint8)
+    inside = out[top : top + inner_h, left : left + inner_w]
+    cv2.resize(img, (inner_w, inner_h), inside, interpolation=cv2.INTER_AREA)
+    return out, factor, border
+
+
+def placement(
+    image_hw: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, tuple[float, float], tuple[int, int], tuple[int, int]]:
+    """Where :func:`letterbox` puts an image.
+
+    Args:
+        image_hw: Height and width of the image.
+        size: Width and height of the network input.
+
+    Returns:
+        The factor it is resized by; its border on the left and on top before rounding;
+        the same in whole pixels; and its width and height there.
+    """
     width, height = size
-    factor, _ = fit(img.shape[:2], (height, width))
-    inner_w, inner_h = (max(round(side * factor), 1) for side in img.shape[1::-1])
+    factor, _ = fit(image_hw, (height, width))
+    inner_h, inner_w = (max(round(side * factor), 1) for side in image_hw)
     border = (width - inner_w) / 2, (height - inner_h) / 2
     # An odd border has its greater half on the right and at the bottom.
-    left, right = round(border[0] - 0.1), round(border[0] + 0.1)
-    top, bottom = round(border[1] - 0.1), round(border[1] + 0.1)
-    img = cv2.resize(img, (inner_w, inner_h), interpolation=cv2.INTER_AREA)
-    img = cv2.copyMakeBorder(
-        img, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(pad_value,) * 3
-    )
-    return img, factor, border
+    corner = round(border[0] - 0.1), round(border[1] - 0.1)
+    return factor, border, corner, (inner_w, inner_h)
 
 
 def input_to_image(boxes: Tensor, meta: dict, input_hw: tuple[int, int]) -> Tensor:

@@ -1,3 +1,4 @@
+import copy
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
-from fairmot_mm.apis.video import _class_names
+from fairmot_mm.datasets.class_names import class_names
 from fairmot_mm.datasets.sources.visdrone import VISDRONE_CLASSES
 from fairmot_mm.formats.mot_results import read_results
 from fairmot_mm.models import JDETracker
@@ -260,8 +261,32 @@ def test_wrong_sources_are_named(model, tmp_path):
 )
 def test_classes_are_called_as_in_the_test_data(config, names):
     cfg = Config.fromfile(CONFIGS / config)
-    assert _class_names(cfg, len(names)) == list(names)
-    assert _class_names({}, 1) == ["class 1"]
+    assert class_names(cfg, len(names)) == list(names)
+    assert class_names({}, 1) == ["class 1"]
     cfg.test_dataloader.dataset.metainfo = dict(classes=["a"])
     if "source" not in cfg.test_dataloader.dataset:
-        assert _class_names(cfg, 1) == ["a"]
+        assert class_names(cfg, 1) == ["a"]
+
+
+def test_fast_resize_tracks_and_draws_nearly_the_same(model, images, tmp_path):
+    pytest.importorskip("av")
+    folder = images[0].parent
+    drawing = tmp_path / "fast.mp4"
+    for name, options in (("fast", dict(fast_resize=True)), ("published", {})):
+        outputs = (tmp_path / f"{name}.txt", drawing if options else None)
+        assert track_video(model, folder, *outputs, **options) == 6
+    assert cv2.VideoCapture(str(drawing)).get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    first = [
+        read_results(tmp_path / f"{name}.txt")[:, :1] for name in ("fast", "published")
+    ]
+    assert abs(len(first[0]) - len(first[1])) <= 0.2 * len(first[1])
+
+
+def test_fast_resize_wants_the_plain_pipeline(model, images):
+    other = copy.copy(model)
+    other.cfg = copy.deepcopy(model.cfg)
+    vars(other).pop("frame_pipeline", None)  # built anew of the config
+    steps = other.cfg.test_dataloader.dataset.pipeline[0].transforms
+    steps.append(dict(type="mmdet.RandomFlip", prob=0.0))
+    with pytest.raises(ValueError, match="fast_resize takes the place"):
+        track_video(other, images[0].parent, fast_resize=True)

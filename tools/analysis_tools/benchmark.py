@@ -18,6 +18,7 @@ SECTIONS = (
     "loader",
     "pipeline",
     "classifier",
+    "exported",
 )
 
 
@@ -29,6 +30,9 @@ def make_parser() -> Parser:
         "--runs", type=int, default=5, help="the median of so many is shown"
     )
     parser.add_argument("--device", help="default: cuda if there is one")
+    parser.add_argument(
+        "--video", help="1080p file for the section exported; default: a rendered one"
+    )
     parser.add_argument("--out", help="JSON file for the figures")
     return parser
 
@@ -36,6 +40,7 @@ def make_parser() -> Parser:
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Time the chosen sections."""
+    import benchmark_exported
     import benchmark_sections
     from mmengine.registry import init_default_scope
 
@@ -49,7 +54,10 @@ def main(args: argparse.Namespace) -> None:
     environment = benchmark_sections.environment(report.device)
     print(environment)
     for name in args.only:
-        getattr(benchmark_sections, name)(report)
+        if name == "exported":
+            benchmark_exported.exported(report, args.video)
+        else:
+            getattr(benchmark_sections, name)(report)
     report.show()
     if args.out is not None:
         figures = dict(environment=environment, rows=report.rows)

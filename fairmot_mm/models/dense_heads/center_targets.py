@@ -5,6 +5,8 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from fairmot_mm.structures.letterbox import image_to_input
+
 
 @dataclass
 class CenterTargets:
@@ -139,3 +141,32 @@ def center_targets(
     x, y = cell.unbind(1)
     _draw_gaussians(planes, image * num_classes + labels, x, y, radius)
     return CenterTargets(heatmap, image, y * width + x, size, center - cell, kept)
+
+
+def cells_of_boxes(
+    boxes: Tensor, meta: dict, map_hw: Sequence[int], input_hw: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """The cells that training reads for some boxes of an image.
+
+    Args:
+        boxes: (n, 4) xyxy in pixels of the original image.
+        meta: The image's, for the way from there to the network input.
+        map_hw: Height and width of the map in cells.
+        input_hw: Height and width of the network input in pixels.
+
+    Returns:
+        (n,) flat index ``y * w + x``; and (n,) bool, false where the centre is outside
+        the image or the box has no extent.
+    """
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    inside = (
+        (center >= 0) & (center < center.new_tensor(meta["ori_shape"][1::-1]))
+    ).all(1)
+    cells = torch.zeros_like(inside, dtype=torch.long)
+    instances = InstanceData(
+        bboxes=image_to_input(boxes, meta, input_hw),
+        labels=cells,  # any: the cells are those of all classes
+    )
+    targets = center_targets([instances], 1, map_hw, input_hw)
+    cells = cells.masked_scatter(targets.kept, targets.cell)
+    return cells, inside & targets.kept

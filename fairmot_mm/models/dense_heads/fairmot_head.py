@@ -3,7 +3,6 @@ from functools import partial
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.utils import get_local_maximum, get_topk_from_heatmap
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
 from mmengine.structures import InstanceData
@@ -15,6 +14,7 @@ from fairmot_mm.structures.letterbox import input_to_image
 from ..feature_maps import gather_cells, only_map
 from ..layers.branch import ConvBranch
 from .center_targets import CenterTargets, center_targets
+from .decoding import decode_boxes, find_peaks
 
 
 @MODELS.register_module()
@@ -219,26 +219,21 @@ class FairMOTHead(BaseDenseHead):
         rescale: bool,
         input_hw: Sequence[int] | None,
     ) -> list[InstanceData]:
-        peaks = get_local_maximum(heatmap.float().sigmoid(), kernel=3)
-        k = min(self.topk, peaks[0].numel())
-        # The toolbox expects class-major (NCHW) memory order.
-        scores, cells, labels, ys, xs = get_topk_from_heatmap(peaks.contiguous(), k=k)
+        scores, labels, cells = find_peaks(heatmap, self.topk)
         image = torch.arange(len(heatmap), device=cells.device)
-        sides, offset = boxes_at(image[:, None].expand_as(cells), cells)
-        sides = sides.float()
-        center = torch.stack((xs, ys), dim=-1) + offset
-        if not self.ltrb:
-            sides = sides.repeat(1, 1, 2) / 2
-        boxes = torch.cat((center - sides[..., :2], center + sides[..., 2:]), dim=-1)
+        size, offset = boxes_at(image[:, None].expand_as(cells), cells)
         height, width = input_hw or batch_img_metas[0]["batch_input_shape"]
-        strides = (width / heatmap.shape[-1], height / heatmap.shape[-2])
-        boxes = boxes * boxes.new_tensor(strides * 2)
+        hw = (height, width)
         results = []
         for i, meta in enumerate(batch_img_metas):
             found = scores[i] > 0  # other cells were set to zero
-            columns = dict(bboxes=boxes, scores=scores, labels=labels, cells=cells)
-            result = InstanceData(**{k: v[i, found] for k, v in columns.items()})
-            if rescale:
-                result.bboxes = input_to_image(result.bboxes, meta, (height, width))
+            at_peaks = (cells[i, found], size[i, found], offset[i, found])
+            boxes = decode_boxes(*at_peaks, heatmap.shape[-2:], hw)
+            result = InstanceData(
+                bboxes=input_to_image(boxes, meta, hw) if rescale else boxes,
+                scores=scores[i, found],
+                labels=labels[i, found],
+                cells=at_peaks[0],
+            )
             results.append(result)
         return results

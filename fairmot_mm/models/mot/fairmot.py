@@ -3,21 +3,21 @@ from typing import Any
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmdet.models.mot import BaseMOTModel
-from mmdet.structures import DetDataSample, TrackDataSample
+from mmdet.structures import DetDataSample
 from mmengine.logging import MMLogger
-from mmengine.structures import BaseDataElement, InstanceData
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
 from fairmot_mm.structures.letterbox import image_to_input
 
+from ..dense_heads.center_targets import cells_of_boxes
 from ..dense_heads.fairmot_head import FairMOTHead
 from ..feature_maps import check_channels
 from ..reid.colour_embedding_head import ColourEmbeddingHead
 from ..reid.embedding_head import EmbeddingHead
-from ..trackers import JDETracker
+from .online_mot import OnlineMOT
 
 # What FairMOT calls of its parts, and ours that have it.
 _NEEDED = dict(
@@ -50,7 +50,7 @@ def _build(key: str, cfg: dict) -> Any:  # noqa: ANN401  (as MODELS.build)
 
 
 @MODELS.register_module()
-class FairMOT(BaseMOTModel):
+class FairMOT(OnlineMOT):
     """One network that detects and embeds, and one tracker (arXiv:2004.01888).
 
     Args:
@@ -95,7 +95,7 @@ class FairMOT(BaseMOTModel):
         self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
         weighting = task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
         self.task_weighting = _build("task_weighting", weighting)
-        self.tracker: JDETracker | None = None
+        self.tracker = None
         if tracker is not None:
             self.tracker = _build("tracker", tracker)
         if getattr(self.tracker, "with_reid", False):
@@ -108,6 +108,11 @@ class FairMOT(BaseMOTModel):
         self.register_load_state_dict_pre_hook(_fill_in_training_parts)
         # Type and memory format of the inputs, once optimised for inference.
         self._layout: dict | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.bbox_head.num_classes
 
     def optimize_for_inference(self, dtype: torch.dtype = torch.float32) -> "FairMOT":
         """Make the network faster for inference, in place; call after loading weights.
@@ -199,14 +204,14 @@ class FairMOT(BaseMOTModel):
         detection = sum(parts.values())
         boxes = torch.cat([item.bboxes for item in instances])[targets.kept]
         parts |= self.reid_head.loss(
-            self._embeddings_at(feats, *objects, inputs, boxes),
+            self.embed(feats, *objects, inputs, boxes),
             identities[targets.kept].long(),
             labels[targets.kept],
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
 
-    def _embeddings_at(
+    def embed(
         self,
         feats: Sequence[Tensor],
         image: Tensor,
@@ -252,91 +257,16 @@ class FairMOT(BaseMOTModel):
         cells = found.pop("cells")
         boxes = image_to_input(found.bboxes, metas[0], input_hw)
         image = torch.zeros_like(cells)
-        found.embeddings = self._embeddings_at(feats, image, cells, inputs, boxes)
+        found.embeddings = self.embed(feats, image, cells, inputs, boxes)
         if gt_instances is not None:
-            boxes = gt_instances.bboxes
-            gt_instances.embeddings = self._embed(feats, boxes, metas[0], inputs)
+            boxes = gt_instances.bboxes.to(cells.device)
+            map_hw = feats[0].shape[-2:]
+            cells, inside = cells_of_boxes(boxes, metas[0], map_hw, input_hw)
+            boxes = image_to_input(boxes, metas[0], input_hw)
+            image = torch.zeros_like(cells)
+            embeddings = self.embed(feats, image, cells, inputs, boxes)
+            gt_instances.embeddings = embeddings * inside[:, None]
         return found
-
-    def _embed(
-        self, feats: Sequence[Tensor], boxes: Tensor, meta: dict, inputs: Tensor
-    ) -> Tensor:
-        """Embeddings (n, D) of boxes in pixels of the original image."""
-        boxes = boxes.to(feats[0].device)
-        center = (boxes[:, :2] + boxes[:, 2:]) / 2
-        size = center.new_tensor(meta["ori_shape"][1::-1])
-        (chosen,) = ((center >= 0) & (center < size)).all(1).nonzero(as_tuple=True)
-        input_hw = inputs.shape[-2:]
-        instances = InstanceData(
-            bboxes=image_to_input(boxes[chosen], meta, input_hw),
-            labels=torch.zeros_like(chosen),  # any: the cells are those of all classes
-        )
-        targets = self.bbox_head.get_targets([instances], feats[0].shape[-2:], input_hw)
-        found = self._embeddings_at(
-            feats,
-            targets.image,
-            targets.cell,
-            inputs,
-            instances.bboxes[targets.kept],
-        )
-        embeddings = found.new_zeros(len(boxes), found.shape[1])
-        embeddings[chosen[targets.kept]] = found
-        return embeddings
-
-    def predict(
-        self, inputs: Tensor, data_samples: list[TrackDataSample]
-    ) -> list[TrackDataSample]:
-        """Track the next frames of a video.
-
-        Args:
-            inputs: (1, T, 3, H, W), RGB in [0, 1].
-            data_samples: One sample of T frames, in order; a ``frame_id`` of 0 starts a
-                new video.
-
-        Returns:
-            The sample, each frame with ``pred_instances`` (what was detected, see
-            :meth:`predict_frame`) and ``pred_track_instances`` (``bboxes``, ``scores``,
-            ``labels``, ``instances_id``).
-        """
-        if inputs.dim() != 5 or len(inputs) != 1 or len(data_samples) != 1:
-            raise ValueError(
-                f"inputs of shape {tuple(inputs.shape)} with {len(data_samples)} "
-                "samples: a tracker follows one video at a time, expected "
-                "(1, T, 3, H, W) and one TrackDataSample"
-            )
-        for image, frame in zip(inputs[0], data_samples[0], strict=True):
-            self.track_frame(image[None], frame)
-        return data_samples
-
-    def track_frame(self, inputs: Tensor, frame: BaseDataElement) -> None:
-        """Detect on the next frame of a video and track.
-
-        Args:
-            inputs: (1, 3, H, W), RGB in [0, 1].
-            frame: The frame's sample with its metas. Gains ``pred_instances``, which is
-                ``pred_det_instances`` as well, and ``pred_track_instances``; its
-                ``gt_instances``, if any, gain ``embeddings``.
-
-        Raises:
-            RuntimeError: If the model has no tracker.
-        """
-        if self.tracker is None:
-            raise RuntimeError(
-                "the model was built without a tracker: set model.tracker"
-            )
-        # Packed without ground truth, the instances have no boxes.
-        truth = frame.get("gt_instances", {})
-        known = dict(gt_instances=truth) if "bboxes" in truth else {}
-        frame.pred_instances = self.predict_frame(inputs, frame.metainfo, **known)
-        frame.pred_det_instances = frame.pred_instances  # as MMTracking's trackers read
-        frame.pred_track_instances = self.tracker.track(
-            model=self,
-            img=inputs,
-            feats=None,
-            data_sample=frame,
-            data_preprocessor=self.data_preprocessor,
-            rescale=True,
-        )
 
 
 def _fill_in_training_parts(

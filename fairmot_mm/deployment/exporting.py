@@ -1,0 +1,180 @@
+"""Writing a model as ONNX or OpenVINO's format, in float32 or int8."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fairmot_mm.checkpoints.files import write_atomically
+from fairmot_mm.datasets.class_names import class_names
+from fairmot_mm.models import FairMOT
+
+from .backends import BACKENDS, RT_INFO, open_exported, require
+from .comparison import Differences, compare
+from .frames import made_up_frames
+from .graph import INPUTS, OUTPUTS, PeakGraph
+from .metadata import Metadata, tracking_config
+
+# The first with 3x3 pooling, resizing and DeformConv (19) as PyTorch writes them today.
+OPSET = 22
+
+
+def export_model(
+    model: FairMOT,
+    path: str | Path,
+    size: tuple[int, int],
+    calibration: Sequence[np.ndarray] | None = None,
+    frames: Sequence[np.ndarray] | None = None,
+) -> Differences:
+    """Write a model to a file that ONNX Runtime or OpenVINO runs, and compare both.
+
+    Args:
+        model: From ``init_model``.
+        path: ``.onnx``, or ``.xml``, which gets a ``.bin`` beside it.
+        size: Width and height of the network input.
+        calibration: Frames (1, H, W, 3) uint8 of the kind it will see, letterboxed:
+            makes the convolutions int8. None leaves them in float32.
+        frames: Frames of the same kind to compare on; those of the calibration, or
+            made-up ones, if None.
+
+    Returns:
+        How far the file is from PyTorch.
+
+    Raises:
+        ImportError: If a package that it takes is not installed.
+        TypeError: If the model is no FairMOT.
+        ValueError: If the size or suffix is wrong, or the file differs from PyTorch by
+            more than ``LIMITS`` allows.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in BACKENDS:
+        raise ValueError(
+            f"{path}: expected a name that ends in {' or '.join(BACKENDS)}"
+        )
+    if not isinstance(model, FairMOT):
+        raise TypeError(f"only a FairMOT is exported, not a {type(model).__name__}")
+    check_size(size)
+    graph = PeakGraph(model)
+    example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    with torch.no_grad():
+        feats = graph.model.extract_feat(example.permute(0, 3, 1, 2).float())
+    metadata = Metadata(
+        config=tracking_config(model.cfg, size),
+        input_hw=(size[1], size[0]),
+        map_hw=tuple(feats[0].shape[-2:]),
+        classes=tuple(class_names(model.cfg, model.num_classes)),
+        precision="float32" if calibration is None else "int8",
+    )
+    write = _write_onnx if path.suffix.lower() == ".onnx" else _write_openvino
+    write(graph, example, path, metadata.to_strings(), calibration)
+    differences = compare(
+        graph,
+        open_exported(path),
+        frames or calibration or list(made_up_frames(size)),
+        getattr(model.tracker, "lowest_score", 0.4),
+    )
+    differences.check(metadata.precision, path)
+    return differences
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a size of the network input that the strides do not divide."""
+    if len(size) != 2 or min(size) < 32 or size[0] % 32 or size[1] % 32:
+        raise ValueError(
+            f"size {'x'.join(map(str, size))} of the network input: expected "
+            "WIDTHxHEIGHT, two multiples of 32, such as 576x320"
+        )
+
+
+def _write_onnx(
+    graph: PeakGraph,
+    frame: torch.Tensor,
+    path: Path,
+    strings: dict[str, str],
+    calibration: Sequence[np.ndarray] | None,
+) -> None:
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        require(module, "onnx", path)
+    with _quiet():
+        program: Any = torch.onnx.export(
+            graph,
+            (frame, torch.tensor([0, 1])),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=({}, {0: torch.export.Dim.DYNAMIC}),
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            verbose=False,
+        )
+    model = program.model_proto
+    if calibration is not None:
+        model = quantize(model, calibration, path)
+    for key, value in strings.items():
+        model.metadata_props.add(key=key, value=value)
+    write_atomically(model.SerializeToString(), path)
+
+
+def _write_openvino(
+    graph: PeakGraph,
+    frame: torch.Tensor,
+    path: Path,
+    strings: dict[str, str],
+    calibration: Sequence[np.ndarray] | None,
+) -> None:
+    openvino = require("openvino", "openvino", path)
+    with _quiet():
+        model = openvino.convert_model(
+            graph,
+            example_input=(frame, torch.tensor([0, 1])),
+            input=[([*frame.shape], np.uint8), ([-1], np.int64)],
+        )
+    for ports, names in ((model.inputs, INPUTS), (model.outputs, OUTPUTS)):
+        for port, name in zip(ports, names, strict=True):
+            port.set_names({name})
+    if calibration is not None:
+        model = quantize(model, calibration, path)
+    for key, value in strings.items():
+        model.set_rt_info(value, [RT_INFO, key])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def quantize(model: Any, frames: Sequence[np.ndarray], path: Path) -> Any:  # noqa: ANN401
+    """Make a network's convolutions int8 by NNCF's post-training quantisation.
+
+    What is computed at the peaks alone stays in float32: it takes little time.
+
+    Args:
+        model: As OpenVINO or ONNX hold it.
+        frames: (1, H, W, 3) uint8 each, which the ranges of the maps are measured on.
+        path: The file that it becomes, for errors.
+    """
+    nncf = require("nncf", "openvino" if path.suffix == ".xml" else "onnx", path)
+    nncf.set_log_level(logging.ERROR)
+    kinds = ["MatMul"] if path.suffix.lower() == ".xml" else ["Gemm", "MatMul"]
+
+    def inputs(frame: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(INPUTS, (frame, np.zeros(2, np.int64)), strict=True))
+
+    with _quiet():
+        return nncf.quantize(
+            model,
+            nncf.Dataset(frames, inputs),
+            subset_size=len(frames),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(types=kinds, validate=False),
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' progress and the tracers' warnings on constant shapes."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
