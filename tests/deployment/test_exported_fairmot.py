@@ -1,3 +1,4 @@
+import copy
 import threading
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_settings_may_be_overridden(exported):
 
 
 def test_another_size_is_refused(light_config, exported, frame):
-    cfg = light_config.copy()
+    cfg = copy.deepcopy(light_config)
     cfg.test_dataloader.dataset.input_size = (128, 64)
     model = init_model(cfg, exported, device="cpu")
     with pytest.raises(ValueError, match=r"takes 96x64 pixels .*\(1, 3, 64, 128\)"):
@@ -100,7 +101,7 @@ def test_another_size_is_refused(light_config, exported, frame):
 
 
 def test_another_number_of_classes_is_refused(light_config, exported):
-    cfg = light_config.copy()
+    cfg = copy.deepcopy(light_config)
     cfg.model.bbox_head.num_classes = 4
     with pytest.raises(ValueError, match=r"pedestrian, but .*num_classes.* is 4"):
         init_model(cfg, exported, device="cpu")
