@@ -1,4 +1,4 @@
-"""The console command ``fairmot COMMAND ...``: one door to the tools."""
+"""The console command ``fairmot COMMAND ...``, which runs the tools."""
 
 import ast
 import difflib
@@ -14,7 +14,12 @@ COMMANDS = {
     "train": "train.py",
     "test": "test.py",
     "track": "track_video.py",
+    "track-detections": "track_detections.py",
+    "tune": "tune_tracker.py",
+    "link": "link_tracks.py",
     "eval": "analysis_tools/eval_mot.py",
+    "report": "analysis_tools/report.py",
+    "embedding-report": "analysis_tools/embedding_report.py",
     "export": "deployment/export.py",
     "convert": "model_converters/fairmot2mm.py",
     "convert-back": "model_converters/mm2fairmot.py",
@@ -31,8 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help"):
         print("usage: fairmot COMMAND ...\n\nfairmot COMMAND --help says more.\n")
-        for command in COMMANDS:
-            print(f"  {command:20}{_summary(command)}")
+        for command, tool in COMMANDS.items():
+            # Its docstring is read without running it.
+            text = (TOOLS / tool).read_text(encoding="utf-8")
+            summary, *_ = (ast.get_docstring(ast.parse(text)) or "").split("\n")
+            print(f"  {command:20}{summary}")
         return 0
     if name == "--version":
         print(f"fairmot_mm {__version__}")
@@ -48,12 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
     return 0
-
-
-def _summary(command: str) -> str:
-    """First sentence of a tool's docstring, read without running the tool."""
-    text = (TOOLS / COMMANDS[command]).read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
 
 
 if __name__ == "__main__":

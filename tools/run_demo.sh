@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make up pedestrians, train FairMOT on them, track others: run_demo.sh [OUTPUT_DIR].
+# Render pedestrians, fine-tune the packaged weights on them, track others, before and
+# after: run_demo.sh [OUTPUT_DIR].
 set -euo pipefail
 # Given from where the caller stands.
 here=$PWD
@@ -9,27 +10,30 @@ output=demo_output
 environment=.venv
 if [ $# -gt 0 ]; then output=$(absolute "$1"); fi
 if [ -n "${FAIRMOT_ENV:-}" ]; then environment=$(absolute "$FAIRMOT_ENV"); fi
-config=configs/fairmot_dla34_demo.py
+config=configs/fairmot_yolov5s_demo.py
 bash tools/setup_env.sh "$environment"
 python=$environment/bin/python
 
-echo "[demo] 1/3 making sequences"
-# One camera in one street. Many short sequences for training: other people teach more
-# than further frames of the same ones.
+track() { # CHECKPOINT NAME
+  "$python" tools/test.py "$config" "$1" --work-dir "$output/work" \
+    --out "$output/results_$2" --show-dir "$output/videos_$2" \
+    --cfg-options test_dataloader.dataset.data_root="$output/unseen/test"
+  "$python" tools/analysis_tools/eval_mot.py --gt-root "$output/unseen/test" \
+    --results "$output/results_$2" --out "$output/figures_$2.json"
+}
+
+echo "[demo] 1/4 rendering sequences of one street; no person is in two of them"
 "$python" tools/make_synthetic_mot.py "$output/training" \
-  --train 65 --test 0 --frames 10 --people 8 --size 512x288 --street 3 --overwrite
+  --train 16 --test 0 --frames 20 --people 8 --size 512x288 --street 3 --overwrite
 "$python" tools/make_synthetic_mot.py "$output/unseen" \
-  --train 0 --test 4 --frames 30 --people 4 --size 512x288 --street 3 --overwrite
-echo "[demo] 2/3 training from scratch, a few minutes on two cores"
+  --train 0 --test 2 --frames 60 --people 6 --size 512x288 --street 3 --overwrite
+echo "[demo] 2/4 tracking with the packaged weights, which have seen real streets only"
+track fairmot://yolov5s_576x320 before
+echo "[demo] 3/4 fine-tuning them, a few minutes on two cores"
 "$python" tools/train.py "$config" --work-dir "$output/work" \
   --cfg-options train_dataloader.dataset.data_root="$output/training/train"
-checkpoint=$(cat "$output/work/last_checkpoint")
-echo "[demo] 3/3 tracking people never seen in training"
-"$python" tools/test.py "$config" "$checkpoint" --work-dir "$output/work" \
-  --out "$output/results" --show-dir "$output/videos" \
-  --cfg-options test_dataloader.dataset.data_root="$output/unseen/test"
-"$python" tools/analysis_tools/eval_mot.py --gt-root "$output/unseen/test" \
-  --results "$output/results" --out "$output/figures.json"
-echo "[demo] figures  $output/figures.json"
-echo "[demo] results  $output/results"
-echo "[demo] videos   $(ls "$output"/videos/*.mp4 | tr '\n' ' ')"
+echo "[demo] 4/4 tracking people never seen in training"
+track "$(cat "$output/work/last_checkpoint")" after
+echo "[demo] figures  $output/figures_before.json, $output/figures_after.json"
+echo "[demo] results  $output/results_after"
+echo "[demo] videos   $(ls "$output"/videos_*/*.mp4 | tr '\n' ' ')"

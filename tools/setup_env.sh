@@ -5,7 +5,7 @@
 # Run again, it brings an existing one up to date. PYTHON names the interpreter.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
-supported="3.10 3.11 3.12 3.13"
+supported="3.11 3.12 3.13"
 
 say() { echo "[setup] $*"; }
 fail() {
@@ -38,7 +38,7 @@ is_supported() {
 # Absent, or left half made where Python's module venv was incomplete.
 if ! "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
   python=""
-  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3 python; do
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3 python; do
     if [ -n "$candidate" ] && is_supported "$candidate"; then
       python=$candidate
       break

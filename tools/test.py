@@ -28,6 +28,10 @@ def make_parser() -> Parser:
         "--show-dir", help="folder for the tracked videos and their frames"
     )
     parser.add_argument(
+        "--dump",
+        help="folder for the detections of every frame, for tools/track_detections.py",
+    )
+    parser.add_argument(
         "--format-only",
         action="store_true",
         help="write result files for a submission and do not score them",
@@ -51,6 +55,9 @@ def load_config(args: argparse.Namespace) -> "Config":
         metric.format_only = args.format_only
     if args.show_dir is not None:
         hook = dict(type="fairmot_mm.TrackVideoHook", out_dir=args.show_dir)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+    if args.dump is not None:
+        hook = dict(type="fairmot_mm.DumpDetectionsHook", out_dir=args.dump)
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
     # Tracking needs neither training data nor a schedule, and these hooks need both.
     cfg.custom_hooks = [

@@ -7,6 +7,8 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="fairmot_mm.SafeCheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    curves=dict(type="fairmot_mm.TrainingCurvesHook"),
+    sheet=dict(type="fairmot_mm.ValidationSheetHook"),
 )
 
 env_cfg = dict(
@@ -16,8 +18,10 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl", timeout=24 * 3600),
 )
 randomness = dict(seed=317)
-# Losses and figures go to WORK_DIR/TIME/vis_data/scalars.json. For TensorBoard, after
-# pip install tensorboard, add dict(type="TensorboardVisBackend").
+# Losses and figures go to WORK_DIR/TIME/vis_data/scalars.json, and at the end into
+# WORK_DIR/curves.png. To watch them in TensorBoard (pip install 'fairmot_mm[report]'):
+#   visualizer = dict(vis_backends=[*_base_.vis_backends,
+#                                   dict(type="TensorboardVisBackend")])
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="Visualizer", vis_backends=vis_backends)
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)

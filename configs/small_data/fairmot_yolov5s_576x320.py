@@ -6,10 +6,16 @@ _base_ = "../fairmot_yolov5s_mot17.py"
 data_root = "data/real/"  # MOTChallenge folders, `stills/` with more, and `coco/`
 max_iters = 1500
 
-model = dict(tracker=dict(obj_score_thr=0.3))
+model = dict(
+    bbox_head=dict(loss_size=dict(_delete_=True, type="SizeIoULoss", loss_weight=0.5)),
+    # What people wear is recognised in scenes never seen.
+    reid_head=dict(type="ColourEmbeddingHead"),
+    tracker=dict(obj_score_thr=0.35),
+)
 train_pipeline = [
     _base_.load,
-    dict(type="mmdet.PhotoMetricDistortion"),
+    # No other hues: a person's colours stay.
+    _base_.jitter,
     _base_.letterbox,
     # Large people are missed most: they are shown up to twice as large.
     dict(type="RandomBoxAffine", scale=(0.5, 2.0), translate=(0.2, 0.2)),
@@ -57,7 +63,17 @@ train_cfg = dict(
 )
 log_processor = dict(by_epoch=False)
 default_hooks = dict(checkpoint=dict(interval=100, by_epoch=False, max_keep_ckpts=2))
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=35))
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3),
+    clip_grad=dict(max_norm=35),
+    # Few numbers, which start where they are useful, learn fast.
+    paramwise_cfg=dict(
+        custom_keys={
+            "reid_head.colours": dict(lr_mult=4),
+            "reid_head.description": dict(lr_mult=4),
+        }
+    ),
+)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, end=100),
     dict(

@@ -207,11 +207,8 @@ def frame_pipeline(model: BaseModel) -> Compose:
 def _frame_pipeline(cfg: Config) -> Compose:
     """The test pipeline without what loads an image."""
     broadcaster, *rest = copy.deepcopy(cfg.test_dataloader.dataset.pipeline)
-    broadcaster.transforms = [
-        transform
-        for transform in broadcaster.transforms
-        if "LoadImageFromFile" not in transform.type
-    ]
+    steps = broadcaster.transforms
+    broadcaster.transforms = [x for x in steps if "LoadImageFromFile" not in x.type]
     return Compose([broadcaster, *rest])
 
 

@@ -1,12 +1,13 @@
 import copy
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from mmdet.structures import TrackDataSample
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
@@ -67,10 +68,8 @@ def track_video(
         ValueError: The source has no frames, only some of the images of a folder are
             named by numbers, or no camera has this ``frame_rate``.
     """
-    num_classes = getattr(model, "num_classes", 1)
     stream = copy.copy(model)
     vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
-    sinks: list[ResultsSink | VideoSink] = []
     count = 0
 
     frame_rate, prepared = _open_frames(
@@ -86,13 +85,8 @@ def track_video(
     with ExitStack() as stack:
         # First, so that its thread closes the source whatever happens.
         batches = stack.enter_context(read_ahead(prepared, WAITING, stop))
-        if results_file is not None:
-            results = ResultsSink(results_file, with_classes=num_classes > 1)
-            sinks.append(stack.enter_context(closing(results)))
-        if drawing_file is not None:
-            names = class_names(getattr(model, "cfg", {}), num_classes)
-            drawing = VideoSink(drawing_file, frame_rate, names)
-            sinks.append(stack.enter_context(closing(drawing)))
+        opened = _open_sinks(model, frame_rate, results_file, drawing_file)
+        sinks = [stack.enter_context(closing(sink)) for sink in opened]
         write_later = stack.enter_context(write_behind(write, WAITING))
         for frame, data in batches:
             tracks = track_frame(stream, data)
@@ -102,7 +96,25 @@ def track_video(
             count += 1
     if count == 0 and not (stop and stop.is_set()):
         raise ValueError(f"not a single frame in {source}")
+    if count > 0 and (dropped := getattr(stream.tracker, "num_dropped", 0)):
+        MMLogger.get_current_instance().warning(
+            f"{source}: {dropped} detections could not be tracked and were dropped"
+        )
     return count
+
+
+def _open_sinks(
+    model: BaseModel,
+    frame_rate: float,
+    results_file: str | Path | None,
+    drawing_file: str | Path | None,
+) -> Iterator[ResultsSink | VideoSink]:
+    num_classes = getattr(model, "num_classes", 1)
+    if results_file is not None:
+        yield ResultsSink(results_file, with_classes=num_classes > 1)
+    if drawing_file is not None:
+        names = class_names(getattr(model, "cfg", {}), num_classes)
+        yield VideoSink(drawing_file, frame_rate, names)
 
 
 def _open_frames(

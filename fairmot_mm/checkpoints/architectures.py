@@ -1,10 +1,9 @@
 """The networks of the reference implementation, and what it calls their tensors."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from types import MappingProxyType
+from functools import cached_property, partial
 
 import torch
 from mmengine.config import Config
@@ -19,31 +18,30 @@ BRANCHES = dict(
     id="reid_head.branch",
 )
 # Our name -> published name, of the heads.
-HEAD_NAMES = MappingProxyType(
-    {
-        f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
-        for published, ours in BRANCHES.items()
-        for layer in (0, 2)
-        for part in ("weight", "bias")
-    }
-    | {
-        "reid_head.classifier.weight": "classifier.weight",
-        "reid_head.classifier.bias": "classifier.bias",
-        "task_weighting.s_det": "s_det",
-        "task_weighting.s_id": "s_id",
-    }
-)
+HEAD_NAMES = {
+    f"{ours}.{layer}.{part}": f"{published}.{layer}.{part}"
+    for published, ours in BRANCHES.items()
+    for layer in (0, 2)
+    for part in ("weight", "bias")
+} | {
+    "reid_head.classifier.weight": "classifier.weight",
+    "reid_head.classifier.bias": "classifier.bias",
+    "task_weighting.s_det": "s_det",
+    "task_weighting.s_id": "s_id",
+}
 
 # Rules for the rest, our name -> published name: all are applied, in this order.
 
 
 def _one_more(pattern: str) -> Callable[[re.Match], str]:
     """Replacement that writes the number a pattern found, counted from 1."""
-    return lambda hit: pattern.format(*(int(n) + 1 for n in hit.groups()))
+    return lambda hit: pattern.format(int(hit[1]) + 1)
 
 
+_OFFSET = (r"\.conv_offset\.", ".conv_offset_mask.")
+_BARE_BACKBONE = (r"^backbone\.", "")
 _DLA = (
-    (r"\.conv_offset\.", ".conv_offset_mask."),
+    _OFFSET,
     (r"^neck\.dla_up\.(\d+)\.", r"dla_up.ida_\1."),
     (r"^neck\.ida_up\.", "ida_up."),
     (r"\.projections\.(\d+)\.", _one_more(".proj_{}.")),
@@ -64,8 +62,8 @@ _RESDCN = (
         rf"^neck\.stages\.(\d+)\.({_STAGE})\.",
         lambda hit: f"deconv_layers.{6 * int(hit[1]) + _STAGE_LAYERS.index(hit[2])}.",
     ),
-    (r"\.conv_offset\.", ".conv_offset_mask."),
-    (r"^backbone\.", ""),
+    _OFFSET,
+    _BARE_BACKBONE,
 )
 _RESFPNDCN = (
     (
@@ -75,10 +73,9 @@ _RESFPNDCN = (
     (r"^neck\.smooths\.(\d+)\.", _one_more("smooth_layer{}.")),
     (r"^neck\.projections\.(\d+)\.", _one_more("project_layer{}.")),
     (r"^((?:smooth|project)_layer\d)\.bn\.", r"\1.actf.0."),
-    (r"\.conv_offset\.", ".conv_offset_mask."),
-    (r"^backbone\.", ""),
+    _OFFSET,
+    _BARE_BACKBONE,
 )
-_HRNET = ((r"^backbone\.", ""),)
 # The reference implementation numbers the layers of the whole network in one list.
 _YOLO_FIRST = dict(reductions=10, csp_layers=13)
 _YOLO = (
@@ -121,10 +118,28 @@ class Architecture:
         """The model's config."""
         return Config.fromfile(CONFIGS / f"{self.config}.py").model
 
-    @property
-    def out_channels(self) -> int:
-        """Channels of the map between neck and heads."""
-        return self.model.bbox_head.in_channels
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of backbone and neck, by our names."""
+        from fairmot_mm.registry import MODELS  # the models import this package
+
+        shapes = {}
+        with torch.device("meta"):  # no memory is filled for mere shapes
+            for part in ("backbone", "neck"):
+                module = MODELS.build(dict(self.model[part], _scope_="fairmot_mm"))
+                for name, tensor in module.state_dict().items():
+                    shapes[f"{part}.{name}"] = tuple(tensor.shape)
+        return shapes
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What the reference implementation calls these tensors, by our names."""
+        names = {}
+        for ours in self.shapes:
+            names[ours] = ours
+            for pattern, replacement in self.rules:
+                names[ours] = re.sub(pattern, replacement, names[ours])
+        return names
 
 
 _dla = partial(
@@ -138,8 +153,8 @@ _dla = partial(
 _resnet = partial(Architecture, rules=_RESDCN, unused=r"^fc\.")
 _hrnet = partial(
     Architecture,
-    rules=_HRNET,
-    # The way down to the ImageNet classifier.
+    rules=(_BARE_BACKBONE,),
+    # The ImageNet classifier and the layers before it alone.
     unused=r"^(incre_modules|downsamp_modules|final_layer|classifier)\.",
 )
 ARCHITECTURES = {
@@ -153,39 +168,3 @@ ARCHITECTURES = {
     "hrnet_32": _hrnet("fairmot_hrnetw32_mot17"),
     "yolo": Architecture("fairmot_yolov5s_mot17", _YOLO),
 }
-
-
-@dataclass(frozen=True)
-class TensorName:
-    """A tensor's name in the reference implementation, and its shape."""
-
-    published: str
-    shape: tuple[int, ...]
-
-
-def _published_name(arch: str, name: str) -> str:
-    for pattern, replacement in ARCHITECTURES[arch].rules:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-@lru_cache
-def network_tensors(arch: str) -> Mapping[str, TensorName]:
-    """Tensors of an architecture's backbone and neck, by our names.
-
-    Args:
-        arch: One of ``ARCHITECTURES``.
-    """
-    from fairmot_mm.registry import MODELS  # the models import this package
-
-    tensors = {}
-    with torch.device("meta"):  # no memory is filled for mere names
-        for part in ("backbone", "neck"):
-            cfg = dict(ARCHITECTURES[arch].model[part], _scope_="fairmot_mm")
-            module = MODELS.build(cfg)
-            for name, tensor in module.state_dict().items():
-                ours = f"{part}.{name}"
-                tensors[ours] = TensorName(
-                    _published_name(arch, ours), tuple(tensor.shape)
-                )
-    return MappingProxyType(tensors)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from .architectures import ARCHITECTURES, BRANCHES, HEAD_NAMES, network_tensors
+from .architectures import ARCHITECTURES, BRANCHES, HEAD_NAMES
 from .loading import TRAINING_ONLY, unwrap_checkpoint
 
 # What a file holds: all of FairMOT; CenterNet, which has no embedding; or a backbone
@@ -50,54 +50,38 @@ def _kind(arch: str, names: Iterable[str]) -> str:
         return FAIRMOT if "id" in heads else DETECTOR
     # A part of a whole network is told by its neck, or by what stands before its
     # backbone's names.
-    prefixed = bool(ARCHITECTURES[arch].prefix)
+    network = ARCHITECTURES[arch]
     whole = any(
-        tensor.published in names and (prefixed or ours.startswith("neck."))
-        for ours, tensor in network_tensors(arch).items()
+        published in names and (network.prefix or ours.startswith("neck."))
+        for ours, published in network.names.items()
     )
     return FAIRMOT if whole else BACKBONE
 
 
 def _published_names(arch: str, kind: str) -> dict[str, str]:
     """Our name -> the name in a published file of this kind."""
-    if kind == BACKBONE:
-        prefix = ARCHITECTURES[arch].prefix
-        return {
-            ours: tensor.published.removeprefix(prefix)
-            for ours, tensor in network_tensors(arch).items()
-            if ours.startswith("backbone.")
-        }
-    names = {ours: t.published for ours, t in network_tensors(arch).items()}
-    return names | HEAD_NAMES
+    network = ARCHITECTURES[arch]
+    if kind != BACKBONE:
+        return network.names | HEAD_NAMES
+    return {
+        ours: published.removeprefix(network.prefix)
+        for ours, published in network.names.items()
+        if ours.startswith("backbone.")
+    }
 
 
-def find_architecture(state: Mapping[str, Tensor]) -> str:
-    """Find the architecture that most tensors of a published checkpoint fit.
-
-    Args:
-        state: Tensors by published names.
-
-    Returns:
-        One of ``ARCHITECTURES``; of several that fit equally well the smallest, and of
-        those the first.
-
-    Raises:
-        ValueError: If no tensor belongs to any of them.
-    """
+def _find_architecture(state: Mapping[str, Tensor]) -> str:
+    """The one that most tensors fit; of several the smallest, of those the first."""
 
     def fit(arch: str) -> tuple[int, int, int]:
-        tensors = network_tensors(arch)
         names = _published_names(arch, _kind(arch, state))
         given = {
-            ours: state[published]
+            ours: tuple(state[published].shape)
             for ours, published in names.items()
             if published in state
         }
-        shaped = sum(
-            ours in tensors and tuple(value.shape) == tensors[ours].shape
-            for ours, value in given.items()
-        )
-        return shaped, len(given), -len(names)
+        shaped = given.items() & ARCHITECTURES[arch].shapes.items()
+        return len(shaped), len(given), -len(names)
 
     fits = {arch: fit(arch) for arch in ARCHITECTURES}
     best = max(fits, key=lambda arch: fits[arch])
@@ -115,18 +99,18 @@ def _rename(
 ) -> tuple[ConvertedCheckpoint, list[str]]:
     """Rename the tensors of a published checkpoint; also the names unknown to us."""
     state = unwrap_checkpoint(checkpoint)
-    arch = arch or find_architecture(state)
+    arch = arch or _find_architecture(state)
     _check_known(arch)
     kind = _kind(arch, state)
     ours = {published: own for own, published in _published_names(arch, kind).items()}
-    unused = re.compile(ARCHITECTURES[arch].unused)
-    prefix = ARCHITECTURES[arch].prefix if kind == BACKBONE else ""
+    network = ARCHITECTURES[arch]
+    prefix = network.prefix if kind == BACKBONE else ""
     converted = ConvertedCheckpoint(arch, kind, OrderedDict(), OrderedDict())
     unknown = []
     for name, value in state.items():
         if name in ours:
             converted.state_dict[ours[name]] = value
-        elif unused.match(prefix + name):
+        elif re.match(network.unused, prefix + name):
             converted.unused[name] = value
         else:
             unknown.append(name)
@@ -168,11 +152,9 @@ def convert_fairmot_checkpoint(
 def convert_published(
     checkpoint: Mapping, arch: str | None = None
 ) -> ConvertedCheckpoint:
-    """Convert what a published file holds, refusing an incomplete one.
+    """Convert the content of a published file, refusing an incomplete one.
 
-    Args:
-        checkpoint: Content of the file.
-        arch: One of ``ARCHITECTURES``; detected if None.
+    ``arch`` is one of ``ARCHITECTURES``, detected if None.
 
     Raises:
         ValueError: If tensors are missing, unknown or of other shapes; names the first.
@@ -182,13 +164,11 @@ def convert_published(
     errors = [f"{name} (unknown to it)" for name in unknown]
     names = _published_names(arch, kind)
     for ours, shape in _expected_shapes(arch, kind, state).items():
-        given = state.get(ours)
+        given = tuple(state[ours].shape) if ours in state else None
         if given is None and not ours.endswith("num_batches_tracked"):
             errors.append(f"{names[ours]} (absent, expected {shape})")
-        elif given is not None and tuple(given.shape) != shape:
-            errors.append(
-                f"{names[ours]} ({tuple(given.shape)} in the file, expected {shape})"
-            )
+        elif given not in (None, shape):
+            errors.append(f"{names[ours]} ({given} in the file, expected {shape})")
     if errors:
         raise ValueError(
             f"not a complete {kind} checkpoint of {arch}: {', '.join(errors[:3])} and "
@@ -209,41 +189,36 @@ def _expected_shapes(
     arch: str, kind: str, converted: Mapping[str, Tensor]
 ) -> dict[str, tuple[int, ...]]:
     """Shapes by our names; a head has as many channels as the file gives it."""
-    network = network_tensors(arch)
-    shapes = {
-        ours: tensor.shape
-        for ours, tensor in network.items()
-        if kind != BACKBONE or ours.startswith("backbone.")
-    }
+    network = ARCHITECTURES[arch]
     if kind == BACKBONE:
-        return shapes
-    channels = ARCHITECTURES[arch].out_channels
+        return {k: v for k, v in network.shapes.items() if k.startswith("backbone.")}
+
+    def outputs(layer: str) -> int:
+        weight = converted.get(f"{layer}.weight")
+        return 1 if weight is None or weight.dim() == 0 else len(weight)
+
+    shapes = dict(network.shapes)
+    channels = network.model.bbox_head.in_channels
     for published, ours in BRANCHES.items():
         if published == "id" and kind == DETECTOR:
             continue
-        sizes = []
-        for layer in (0, 2):
-            weight = converted.get(f"{ours}.{layer}.weight")
-            sizes.append(1 if weight is None or weight.dim() == 0 else len(weight))
-        middle, out = sizes
+        middle, out = outputs(f"{ours}.0"), outputs(f"{ours}.2")
         shapes[f"{ours}.0.weight"] = (middle, channels, 3, 3)
         shapes[f"{ours}.0.bias"] = (middle,)
         shapes[f"{ours}.2.weight"] = (out, middle, 1, 1)
         shapes[f"{ours}.2.bias"] = (out,)
-    classifier = converted.get("reid_head.classifier.weight")
-    if classifier is not None:
-        embedding = shapes[f"{BRANCHES['id']}.2.weight"][0]
-        shapes["reid_head.classifier.weight"] = (len(classifier), embedding)
-        shapes["reid_head.classifier.bias"] = (len(classifier),)
+    if "reid_head.classifier.weight" in converted:
+        identities = outputs("reid_head.classifier")
+        embedding = outputs(f"{BRANCHES['id']}.2")
+        shapes["reid_head.classifier.weight"] = (identities, embedding)
+        shapes["reid_head.classifier.bias"] = (identities,)
     return shapes
 
 
 def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[str]]:
-    """Convert a checkpoint of ours back to one of the reference implementation.
+    """Convert the content of a file of the runner or of the converter back.
 
-    Args:
-        checkpoint: Content of a file of the runner or of the converter.
-        arch: One of ``ARCHITECTURES``; detected if None.
+    ``arch`` is one of ``ARCHITECTURES``, detected if None.
 
     Returns:
         What the reference implementation loads, ``epoch`` and ``state_dict`` (of an
@@ -259,13 +234,10 @@ def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[st
     arch = arch or meta.get("arch") or _find_own_architecture(state)
     _check_known(arch)
     names = _published_names(arch, meta.get("kind", FAIRMOT))
-    left_out = [
-        name for name in state if name not in names and name.startswith(TRAINING_ONLY)
-    ]
-    _check_known(arch, [n for n in state if n not in names and n not in left_out])
-    published = OrderedDict(
-        (names[name], value) for name, value in state.items() if name in names
-    )
+    others = [name for name in state if name not in names]
+    left_out = [name for name in others if name.startswith(TRAINING_ONLY)]
+    _check_known(arch, [name for name in others if name not in left_out])
+    published = {names[name]: state[name] for name in state if name in names}
     published.update(checkpoint.get("unused", {}))
     convert_published(published, arch)  # refuses an incomplete one
     if meta.get("kind") == BACKBONE:
@@ -275,12 +247,10 @@ def publish(checkpoint: Mapping, arch: str | None = None) -> tuple[dict, list[st
 
 
 def _find_own_architecture(state: Mapping[str, Tensor]) -> str:
-    """Find the architecture by our names: every tensor of the network must fit."""
-    for arch in ARCHITECTURES:
-        if all(
-            name in state and tuple(state[name].shape) == tensor.shape
-            for name, tensor in network_tensors(arch).items()
-        ):
+    """The architecture, by our names: every tensor of the network must fit."""
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    for arch, network in ARCHITECTURES.items():
+        if network.shapes.items() <= shapes.items():
             return arch
     raise ValueError(
         f"the network is none of those that the reference implementation can load "

@@ -44,13 +44,13 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
             checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted)
     except Exception as error:
         # PyTorch's own message advises to load whatever it is.
-        told = re.search(r"GLOBAL (\S+)|(getattr\S*)", str(error))
-        if told is None:
+        refused = re.search(r"(?<=GLOBAL )\S+|getattr\S*", str(error))
+        if refused is None:
             name = type(error).__name__
             raise ValueError(f"{path}: no checkpoint ({name})") from error
         raise ValueError(
             f"{path}: no checkpoint of tensors and plain values, it refers to "
-            f"{told[1] or told[2]}: reading it can run any code that is hidden in it. "
+            f"{refused[0]}: reading it can run any code that is hidden in it. "
             "If you trust whoever made it, pass --trust-checkpoint, or "
             "trust_checkpoint=True in Python"
         ) from error

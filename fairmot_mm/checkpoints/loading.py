@@ -45,10 +45,7 @@ def load_for_tracking(
 ) -> None:
     """Load a checkpoint into a model, strictly on everything tracking needs.
 
-    Args:
-        model: The model.
-        path: What training or the converter wrote, see :func:`read_checkpoint`.
-        trusted: Whether the file may run code, see :func:`read_checkpoint`.
+    ``path`` and ``trusted`` are those of :func:`read_checkpoint`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,12 +53,9 @@ def load_for_tracking(
             that do not.
     """
     checkpoint = read_checkpoint(path, trusted)
-    try:
-        state = unwrap_checkpoint(checkpoint)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     own = model.state_dict()
     try:
+        state = unwrap_checkpoint(checkpoint)
         model.load_state_dict(state, strict=True)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""The weights that travel with the package: the light network, trained on streets."""
+"""The weights that the package carries: the light network, trained on street scenes."""
 
 from pathlib import Path
 
@@ -21,10 +21,8 @@ def resolve(name: str | Path) -> str | Path:
         return name
     path = PACKAGED_WEIGHTS.with_name(f"fairmot_{str(name).removeprefix(PREFIX)}.pth")
     if not path.is_file():
-        known = (
-            PREFIX + file.stem.removeprefix("fairmot_")
-            for file in sorted(path.parent.glob("*.pth"))
-        )
+        files = sorted(path.parent.glob("*.pth"))
+        known = (PREFIX + file.stem.removeprefix("fairmot_") for file in files)
         raise FileNotFoundError(
             f"no weights {name} in the package, which has {', '.join(known)}"
         )

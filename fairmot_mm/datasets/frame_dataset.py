@@ -15,15 +15,11 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from fairmot_mm.formats.annotation_errors import (
-    AnnotationError,
-    ErrorSink,
-    raise_error,
-)
-from fairmot_mm.formats.images import image_size, report_missing_images
+from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink, raise_error
+from fairmot_mm.formats.images import report_missing_images
 
 from .annotated_sequence import AnnotatedSequence
-from .frame_records import NO_FRAME, FrameRecords, join_records
+from .frame_records import FrameRecords, join_records
 
 # More in one training, and it is no single file but the disk.
 _MAX_UNREADABLE = 10
@@ -33,18 +29,13 @@ class FrameDataset(BaseDataset):
     """Images with boxes and identities, for training: the base of all sources.
 
     A source parses its format in :meth:`read_sequences`; everything else is done here.
-    The record of an image, ``get_data_info(i)``, holds ``img_path``, ``gt_bboxes``
-    (n, 4) xyxy in pixels, ``gt_bboxes_labels`` (n,), ``gt_instances_ids`` (n,) with -1
-    for boxes without identity, ``gt_ignore_flags`` (n,) and ``source``; a frame of a
-    video also has ``frame_index``. Boxes may reach outside the image; ignored ones are
-    in the record but are not learnt. Images without boxes are trained on.
+    The record of an image, ``get_data_info(i)``, holds its file and boxes, see
+    :class:`FrameRecords`, and ``source``. Boxes may reach outside the image; ignored
+    ones are in the record but are not learnt. Images without boxes are trained on. An
+    image that cannot be read is named in the log and replaced by another one.
 
-    Identities are numbered from 0 over the whole source, all classes together; their
-    number is ``num_ids``. With ``per_class_ids`` they are numbered from 0 within each
-    class, as a ReID classifier per class needs it. ``num_ids_per_class`` holds the
-    number of each class in either case.
-
-    An image that cannot be read is named in the log and replaced by another one.
+    Identities are numbered from 0 over the whole source, all classes together, or with
+    ``per_class_ids`` within each class, as a ReID classifier per class needs it.
 
     Args:
         name: Name of the source; its path if None.
@@ -54,7 +45,8 @@ class FrameDataset(BaseDataset):
         input_size: Width and height of the network input, which ``Letterbox`` reads
             from the record.
         **kwargs: For :class:`mmengine.dataset.BaseDataset`: ``data_root``,
-            ``ann_file``, ``metainfo`` with the ``classes`` to learn, ``pipeline``.
+            ``ann_file``, ``data_prefix``, ``metainfo`` with the ``classes`` to learn,
+            ``pipeline``.
 
     Raises:
         FileNotFoundError: A file or an image is missing.
@@ -63,6 +55,7 @@ class FrameDataset(BaseDataset):
 
     METAINFO: ClassVar[dict] = dict(classes=("pedestrian",))
     ordered = True  # whether the images of a sequence are successive frames
+    image_folder = ""  # default of data_prefix["img_path"]
     _fully_initialized: bool
 
     def __init__(
@@ -71,6 +64,8 @@ class FrameDataset(BaseDataset):
         per_class_ids: bool = False,
         skip_faulty: bool = False,
         input_size: tuple[int, int] | None = None,
+        data_prefix: dict | None = None,
+        lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
         self.input_size = input_size
@@ -78,14 +73,14 @@ class FrameDataset(BaseDataset):
         self.skip_faulty = skip_faulty
         self.left_out: Counter[str] = Counter()
         self.records: FrameRecords
-        lazy_init = kwargs.pop("lazy_init", False)
-        super().__init__(lazy_init=True, **kwargs)
+        data_prefix = data_prefix or dict(img_path=self.image_folder)
+        super().__init__(lazy_init=True, data_prefix=data_prefix, **kwargs)
         classes = self._metainfo["classes"]
         if isinstance(classes, str) or len(set(classes)) != len(classes):
             raise ValueError(
                 f"metainfo.classes is {classes!r}: give a sequence of different names"
             )
-        self._metainfo["classes"] = tuple(classes)
+        self._metainfo["classes"] = self._classes = tuple(classes)
         self._path = str(self.ann_file or self.data_root)
         self.name = self._path if name is None else name
         if not lazy_init:
@@ -93,12 +88,11 @@ class FrameDataset(BaseDataset):
 
     @abstractmethod
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
-        """Parse the annotations.
+        """Parse the annotations; what the numbers say is checked by the base class.
 
         Args:
-            errors: Takes what is malformed. The numbers themselves are checked here,
-                by the base class. Boxes that are sound but not wanted go through
-                :meth:`leave_out`.
+            errors: Takes what is malformed. Boxes that are sound but not wanted go
+                through :meth:`leave_out`.
         """
 
     def full_init(self, errors: ErrorSink | None = None) -> None:
@@ -120,32 +114,14 @@ class FrameDataset(BaseDataset):
             if skipped:
                 raise ValueError(f"{error}; {_count_errors(skipped)}") from error
             raise
-        self._warn_of_empty_classes(records)
-        rows, pair_classes, ranks = _pairs(records)
-        per_class = np.bincount(pair_classes, minlength=len(self._classes))
-        self._pairs_per_class = per_class.tolist()
-        if self.per_class_ids:
-            # From 0 within each class.
-            first = np.searchsorted(pair_classes, pair_classes)
-            identities = records.identities.copy()
-            identities[rows] = (np.arange(len(pair_classes)) - first)[ranks]
-            records = replace(records, identities=identities)
-        self._num_ids = (
-            sum(self._pairs_per_class) if self.per_class_ids else records.num_ids
-        )
-        # Which identity is which, by the boxes they are first seen in, for MMEngine to
-        # compare when a training is resumed.
-        first = rows[np.unique(ranks, return_index=True)[1]]
-        boxes = zlib.crc32(np.ascontiguousarray(records.boxes[first]).data)
-        self._metainfo["identities"] = (len(first), boxes)
+        self.records = self._count_identities(records)
         # Added to the identities of a source that is one of several.
         self.identity_offsets = np.zeros(len(self._classes), np.int64)
-        if self._indices is not None:
-            records = records.select(_rows(self._indices, len(records)))
-        self.records = records
-        # Of all workers together.
-        self._unreadable = torch.zeros(len(records), dtype=torch.bool).share_memory_()
         self._fully_initialized = True
+        if self._indices is not None:
+            self.get_subset_(self._indices)
+        # Of all workers together.
+        self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
         print_log(self.summary(), logger="current")
         if skipped:
             self._warn(_count_errors(skipped))
@@ -175,28 +151,18 @@ class FrameDataset(BaseDataset):
         size = len(self)
         if not -size <= idx < size:
             raise IndexError(f"image {idx} of {size} in {self.name}")
-        index, records = idx % size, self.records
-        boxes = slice(*records.starts[index : index + 2].tolist())
-        path, frame = records.paths[index], int(records.frames[index])
-        # Copies, as transforms write into what they are given.
-        xyxy = records.boxes[boxes].copy()
-        if records.normalized:
-            xyxy *= np.tile(image_size(path), 2)
-        labels = records.labels[boxes].astype(np.int64)
-        identities = records.identities[boxes].astype(np.int64)
-        identities[identities >= 0] += self.identity_offsets[labels[identities >= 0]]
+        index = idx % size
         info = dict(
-            img_path=path,
+            self.records.file(index),
+            **self.records.objects(index),
             img_id=index,
             sample_idx=index,
             source=self.name,
-            gt_bboxes=HorizontalBoxes(xyxy.astype(np.float32)),
-            gt_bboxes_labels=labels,
-            gt_instances_ids=identities,
-            gt_ignore_flags=records.ignored[boxes].copy(),
         )
-        if frame != NO_FRAME:
-            info["frame_index"] = frame
+        info["gt_bboxes"] = HorizontalBoxes(info["gt_bboxes"])
+        labels, identities = info["gt_bboxes_labels"], info["gt_instances_ids"]
+        known = identities >= 0
+        identities[known] += self.identity_offsets[labels[known]]
         if self.input_size is not None:
             info["input_size"] = self.input_size
         return info
@@ -214,21 +180,28 @@ class FrameDataset(BaseDataset):
             count = int(self._unreadable.sum())
             if count > _MAX_UNREADABLE:
                 raise OSError(f"{error}. {count} images cannot be read") from error
-            text = f"another image is taken instead ({count} of {_MAX_UNREADABLE} times"
+            text = (
+                f"another image is taken instead ({count} of {_MAX_UNREADABLE} times)"
+            )
             # As an error, because other processes than the main one log nothing less.
-            print_log(f"{error}; {text})", logger="current", level=logging.ERROR)
+            print_log(f"{error}; {text}", logger="current", level=logging.ERROR)
             return None
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Classes of an image's objects, as ``ClassBalancedDataset`` asks for them."""
         self.full_init()
-        boxes = slice(*self.records.starts[idx : idx + 2].tolist())
-        return self.records.labels[boxes][~self.records.ignored[boxes]].tolist()
+        rows = self.records.rows(idx)
+        return self.records.labels[rows][~self.records.ignored[rows]].tolist()
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Keep some images: the first, the last (negative), or those listed."""
         self.full_init()
-        self.records = self.records.select(_rows(indices, len(self)))
+        rows = np.arange(len(self))
+        if isinstance(indices, int):
+            rows = rows[:indices] if indices >= 0 else rows[indices:]
+        else:
+            rows = rows[np.asarray(indices, np.int64)]
+        self.records = self.records.select(rows)
 
     def get_subset(self, indices: Sequence[int] | int) -> FrameDataset:
         """A dataset of some images, see :meth:`get_subset_`."""
@@ -237,15 +210,25 @@ class FrameDataset(BaseDataset):
         subset.get_subset_(indices)
         return subset
 
-    def summary(self) -> str:
-        """What was read and what was left out, in a line."""
+    def counts(self) -> dict[str, int]:
+        """What was read."""
         self.full_init()
         records = self.records
-        without = int(((records.identities < 0) & ~records.ignored).sum())
+        without = (records.identities < 0) & ~records.ignored
+        return {
+            "images": len(records),
+            "boxes": len(records.boxes),
+            "without identity": int(without.sum()),
+            "to ignore": int(records.ignored.sum()),
+            "identities": self._num_ids,
+        }
+
+    def summary(self) -> str:
+        """What was read and what was left out, in a line."""
+        images, boxes, without, ignored, identities = self.counts().values()
         return (
-            f"{self.name}: {len(records)} images, {len(records.boxes)} boxes "
-            f"({without} without identity, {int(records.ignored.sum())} to ignore), "
-            f"{self._num_ids} identities" + self._reasons()
+            f"{self.name}: {images} images, {boxes} boxes ({without} without identity, "
+            f"{ignored} to ignore), {identities} identities" + self._reasons()
         )
 
     def annotation_file(self, index: int) -> str:
@@ -255,11 +238,7 @@ class FrameDataset(BaseDataset):
     def leave_out(self, reasons: dict[str, np.ndarray]) -> np.ndarray:
         """Count boxes that are not wanted, each under the first reason that applies.
 
-        Args:
-            reasons: (m,) mask for each reason.
-
-        Returns:
-            (m,) mask of the boxes that are kept.
+        Takes a mask (m,) for each reason, and returns the mask of the boxes to keep.
         """
         kept = np.ones(len(next(iter(reasons.values()))), bool)
         for reason, applies in reasons.items():
@@ -268,35 +247,18 @@ class FrameDataset(BaseDataset):
             kept &= ~applies
         return kept
 
-    @property
-    def _classes(self) -> tuple[str, ...]:
-        return tuple(self.metainfo["classes"])
-
     def _reasons(self) -> str:
-        reasons = [f"{count} {why}" for why, count in self.left_out.items()]
-        return f"; left out: {', '.join(reasons)}" if reasons else ""
+        reasons = ", ".join(f"{count} {why}" for why, count in self.left_out.items())
+        return f"; left out: {reasons}" if reasons else ""
 
     def _warn(self, text: str) -> None:
         print_log(f"{self.name}: {text}", logger="current", level=logging.WARNING)
 
-    def _warn_of_empty_classes(self, records: FrameRecords) -> None:
-        labels = records.labels[~records.ignored]
-        counts = np.bincount(labels, minlength=len(self._classes))
-        empty = [self._classes[label] for label in np.flatnonzero(counts == 0)]
-        if empty:
-            self._warn(
-                f"not a single box of {', '.join(empty)}: check metainfo.classes, or "
-                "that the annotations have them"
-            )
-
     def _read(self, errors: ErrorSink) -> FrameRecords:
         """The annotations without what is wrong in them."""
-        records = join_records(
-            [
-                sequence.to_records(self._classes, self.leave_out)
-                for sequence in self.read_sequences(errors)
-            ]
-        )
+        sequences = self.read_sequences(errors)
+        wanted = self._classes, self.leave_out
+        records = join_records([x.to_records(*wanted) for x in sequences])
         present = report_missing_images(records.paths, self._path, errors)
         if not present.all():
             records = records.select(np.flatnonzero(present))
@@ -305,34 +267,40 @@ class FrameDataset(BaseDataset):
                 f"{self._path}: empty ground truth: no box of the classes "
                 f"{self._classes} in {len(records)} images" + self._reasons()
             )
+        found = np.unique(records.labels[~records.ignored])
+        if empty := [x for i, x in enumerate(self._classes) if i not in found]:
+            self._warn(
+                f"not a single box of {', '.join(empty)}: check metainfo.classes, or "
+                "that the annotations have them"
+            )
         return records
+
+    def _count_identities(self, records: FrameRecords) -> FrameRecords:
+        """Count the identities, and number them within their class if asked for."""
+        rows = np.flatnonzero(records.identities >= 0)
+        stride = records.num_ids + 1
+        keys = records.labels[rows].astype(np.int64) * stride + records.identities[rows]
+        # Each identity of each class, classes ascending.
+        pairs, first, ranks = np.unique(keys, return_index=True, return_inverse=True)
+        per_class = np.bincount(pairs // stride, minlength=len(self._classes))
+        self._pairs_per_class = per_class.tolist()
+        self._num_ids = len(pairs) if self.per_class_ids else records.num_ids
+        # Which identity is which, by the boxes they are first seen in, for MMEngine to
+        # compare when a training is resumed.
+        boxes = np.ascontiguousarray(records.boxes[rows[first]])
+        self._metainfo["identities"] = (len(first), zlib.crc32(boxes.data))
+        if not self.per_class_ids:
+            return records
+        first_of_class = np.repeat(np.cumsum(per_class) - per_class, per_class)
+        identities = records.identities.copy()
+        identities[rows] = (np.arange(len(pairs)) - first_of_class)[ranks]
+        return replace(records, identities=identities)
 
 
 def _count_errors(errors: Sequence[AnnotationError]) -> str:
-    kinds = Counter(error.kind for error in errors)
+    kinds = Counter(error.kind for error in errors).items()
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds)
     return (
-        f"left out {len(errors)} annotation errors "
-        f"({', '.join(f'{n} {kind}' for kind, n in kinds.items())}), the first of them "
+        f"left out {len(errors)} annotation errors ({counts}), the first of them "
         f"{errors[0]}; tools/analysis_tools/check_dataset.py lists all"
     )
-
-
-def _rows(indices: Sequence[int] | int, length: int) -> np.ndarray:
-    """Rows that MMEngine's ``indices`` stand for."""
-    rows = np.arange(length)
-    if isinstance(indices, int):
-        return rows[:indices] if indices >= 0 else rows[indices:]
-    return rows[np.asarray(indices, np.int64)]
-
-
-def _pairs(records: FrameRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the (class, identity) pairs there are.
-
-    Returns:
-        Boxes (M,) with identity, classes of the pairs (P,), ascending, and the pair
-        (M,) of each box.
-    """
-    rows = np.flatnonzero(records.identities >= 0)
-    keys = records.labels[rows].astype(np.int64) * (records.num_ids + 1)
-    pairs, ranks = np.unique(keys + records.identities[rows], return_inverse=True)
-    return rows, pairs // (records.num_ids + 1), ranks

@@ -1,6 +1,3 @@
-from __future__ import annotations
-
-import copy
 import io
 from collections.abc import Sequence
 
@@ -8,7 +5,7 @@ import numpy as np
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.logging import print_log
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fairmot_mm.registry import DATASETS
 
@@ -31,8 +28,7 @@ class JointDataset(ConcatDataset):
             have the same classes.
         repeats: How often an epoch sees each source; once if None.
         pipeline: Transforms of the sources that have none of their own.
-        input_size: Size of the network input of the sources that have none of their
-            own.
+        input_size: Network input of the sources that have none of their own.
         lazy_init: Leave reading for later.
 
     Raises:
@@ -49,20 +45,18 @@ class JointDataset(ConcatDataset):
         lazy_init: bool = False,
     ) -> None:
         repeats = [1] * len(datasets) if repeats is None else list(repeats)
-        if len(repeats) != len(datasets) or not datasets:
+        whole = all(isinstance(times, int) and times >= 1 for times in repeats)
+        if not whole or len(repeats) != len(datasets) or not datasets:
             raise ValueError(
-                f"{len(repeats)} repeats for {len(datasets)} datasets: give one number "
-                "for each source, and at least one source"
-            )
-        if any(not isinstance(times, int) or times < 1 for times in repeats):
-            raise ValueError(
-                f"{repeats=}: give whole numbers from 1; for shares use the sampler "
-                "mmdet.MultiDataSampler"
+                f"{repeats}: {len(repeats)} repeats for {len(datasets)} datasets: give "
+                "whole numbers from 1, one for each of at least one source; for shares "
+                "use the sampler mmdet.MultiDataSampler"
             )
         self.repeats = repeats
         defaults = dict(pipeline=pipeline, input_size=input_size)
         self.sources = [_build(dataset, defaults) for dataset in datasets]
-        _check_classes(self.sources)
+        for source in self.sources[1:]:
+            _check_fit(self.sources[0], source)
         # Which identity is which differs from source to source.
         super().__init__(self.sources, lazy_init=lazy_init, ignore_keys="identities")
 
@@ -72,14 +66,14 @@ class JointDataset(ConcatDataset):
             return
         for source in self.sources:
             source.full_init()
-        per_class = self.per_class_ids
         offsets = np.zeros(len(self.sources[0].metainfo["classes"]), np.int64)
         for source in self.sources:
             source.identity_offsets = offsets.copy()
-            offsets += source.num_ids_per_class if per_class else source.num_ids
-        self._metainfo["identities"] = [
-            source.metainfo["identities"] for source in self.sources
-        ]
+            offsets += (
+                source.num_ids_per_class if self.per_class_ids else source.num_ids
+            )
+        identities = [source.metainfo["identities"] for source in self.sources]
+        self._metainfo["identities"] = identities
         self.datasets = [
             RepeatDataset(source, times) if times > 1 else source
             for source, times in zip(self.sources, self.repeats, strict=True)
@@ -113,33 +107,19 @@ class JointDataset(ConcatDataset):
         """A table with a line per source and their total."""
         self.full_init()
         counts = [
-            _counts(*pair) for pair in zip(self.sources, self.repeats, strict=True)
+            {**source.counts(), "images an epoch": times * len(source)}
+            for source, times in zip(self.sources, self.repeats, strict=True)
         ]
-        table = Table()
-        table.add_column("source", overflow="fold")
-        for column in counts[0]:
-            table.add_column(column, justify="right")
-        rows = [list(count.values()) for count in counts]
-        for source, row in zip(self.sources, rows, strict=True):
-            table.add_row(source.name, *map(_grouped, row))
+        numbers = [Column(name, justify="right") for name in counts[0]]
+        table = Table(Column("source", overflow="fold"), *numbers)
+        for source, count in zip(self.sources, counts, strict=True):
+            table.add_row(source.name, *map(_grouped, count.values()))
         table.add_section()
-        table.add_row("total", *map(_grouped, np.sum(rows, axis=0).tolist()))
+        totals = (sum(count[name] for count in counts) for name in counts[0])
+        table.add_row("total", *map(_grouped, totals))
         out = io.StringIO()
         Console(file=out, width=120).print(table)
         return out.getvalue()
-
-
-def _counts(source: FrameDataset, times: int) -> dict[str, int]:
-    records = source.records
-    without = (records.identities < 0) & ~records.ignored
-    return {
-        "images": len(records),
-        "boxes": len(records.boxes),
-        "without identity": int(without.sum()),
-        "to ignore": int(records.ignored.sum()),
-        "identities": source.num_ids,
-        "images an epoch": times * len(records),
-    }
 
 
 def _grouped(number: int) -> str:
@@ -147,12 +127,10 @@ def _grouped(number: int) -> str:
 
 
 def _build(config: dict, defaults: dict) -> FrameDataset:
-    config = copy.deepcopy(config)
+    source = config
     if isinstance(config, dict):
-        for key, value in copy.deepcopy(defaults).items():
-            if value is not None:
-                config.setdefault(key, value)
-    source = DATASETS.build(config) if isinstance(config, dict) else config
+        given = {key: value for key, value in defaults.items() if value is not None}
+        source = DATASETS.build({**given, **config})
     if not isinstance(source, FrameDataset):
         raise TypeError(
             f"{type(source).__name__} is no source of identities: list sources such as "
@@ -161,17 +139,15 @@ def _build(config: dict, defaults: dict) -> FrameDataset:
     return source
 
 
-def _check_classes(sources: Sequence[FrameDataset]) -> None:
-    first = sources[0]
-    for source in sources[1:]:
-        if source.metainfo["classes"] != first.metainfo["classes"]:
-            raise ValueError(
-                f"{first.name} has the classes {first.metainfo['classes']} and "
-                f"{source.name} {source.metainfo['classes']}: give all sources the "
-                "same metainfo.classes"
-            )
-        if source.per_class_ids != first.per_class_ids:
-            raise ValueError(
-                f"{source.name}: per_class_ids={source.per_class_ids}, but "
-                f"{first.per_class_ids} in {first.name}: choose one for all sources"
-            )
+def _check_fit(first: FrameDataset, source: FrameDataset) -> None:
+    if source.metainfo["classes"] != first.metainfo["classes"]:
+        raise ValueError(
+            f"{first.name} has the classes {first.metainfo['classes']} and "
+            f"{source.name} {source.metainfo['classes']}: give all sources the same "
+            "metainfo.classes"
+        )
+    if source.per_class_ids != first.per_class_ids:
+        raise ValueError(
+            f"{source.name}: per_class_ids={source.per_class_ids}, but "
+            f"{first.per_class_ids} in {first.name}: choose one for all sources"
+        )

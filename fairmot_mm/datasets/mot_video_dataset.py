@@ -2,28 +2,20 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from mmdet.datasets import BaseVideoDataset
-from mmengine.logging import print_log
 
+from fairmot_mm.formats import mot
+from fairmot_mm.formats.annotation_errors import raise_error
 from fairmot_mm.formats.boxes import xywh_to_xyxy
 from fairmot_mm.formats.images import report_missing_images
-from fairmot_mm.formats.mot import (
-    DISTRACTORS,
-    MOT_CLASSES,
-    MOTSequence,
-    evaluated_pedestrians,
-    find_sequences,
-    read_gt,
-    split_range,
-)
 from fairmot_mm.registry import DATASETS
 
-from .annotated_video_dataset import AnnotatedFrames
-from .frame_records import NO_IDENTITY
+from .annotated_sequence import AnnotatedSequence, BoxTable
+from .frame_records import FrameRecords, join_records
+from .video_dataset import FrameVideoDataset
 
 
 @DATASETS.register_module()
-class MOTVideoDataset(BaseVideoDataset):
+class MOTVideoDataset(FrameVideoDataset):
     """Videos of MOTChallenge sequences, frame by frame, for tracking.
 
     Only images and ``seqinfo.ini`` are read: :class:`MOTMetric` reads the ground truth
@@ -34,14 +26,12 @@ class MOTVideoDataset(BaseVideoDataset):
         sequences: Names of the sequences; all if None.
         detector: Takes only sequences whose name ends with it.
         half: ``first`` or ``second`` half of each sequence.
-        input_size: Width and height of the network input, which ``Letterbox`` reads
-            from the record.
         with_ground_truth: Put the ground truth into the samples, as
             :class:`AnnotatedVideoDataset` does, for metrics of detections and
             embeddings: considered pedestrians, and as ignored what the benchmark
             neither rewards nor punishes (static persons, reflections, ...).
-        metainfo: ``classes``, the names of the model's labels.
-        **kwargs: For :class:`mmdet.datasets.BaseVideoDataset`.
+        **kwargs: ``metainfo`` with ``classes``, the names of the model's labels;
+            ``input_size``, see :class:`FrameVideoDataset`.
 
     Raises:
         FileNotFoundError: The folder, a sequence, an image or the ground truth that is
@@ -58,77 +48,57 @@ class MOTVideoDataset(BaseVideoDataset):
         sequences: Sequence[str] | None = None,
         detector: str | None = None,
         half: str | None = None,
-        input_size: tuple[int, int] | None = None,
         with_ground_truth: bool = False,
-        metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         self.sequences = sequences
         self.detector = detector
         self.half = half
         self.with_ground_truth = with_ground_truth
-        self._settings = {} if input_size is None else dict(input_size=input_size)
-        super().__init__(
-            data_root=data_root, metainfo=metainfo, test_mode=True, **kwargs
-        )
+        super().__init__(data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One record per video with its ``images``."""
-        videos, num_images, num_ids = [], 0, 0
-        found = find_sequences(self.data_root, self.sequences, self.detector)
-        for video_id, sequence in enumerate(found):
-            first, last = split_range(sequence, self.half)
-            frames = range(first, last + 1)
-            paths = [str(sequence.image_path(frame)) for frame in frames]
-            report_missing_images(paths, sequence.root)
-            images = [
-                dict(
-                    img_path=paths[i],
-                    img_id=num_images + i,
-                    frame_id=i,
-                    frame_number=frame,
-                    frame_rate=sequence.frame_rate,
-                    frame_range=(first, last),
-                    sequence_name=sequence.name,
-                    sequence_root=str(sequence.root),
-                    **self._settings,
-                )
-                for i, frame in enumerate(frames)
-            ]
-            num_images += len(images)
-            video = dict(video_id=video_id, images=images, video_length=len(images))
-            if self.with_ground_truth:
-                annotated = self._annotated(sequence, images, num_ids)
-                num_ids = max(num_ids, annotated.identities.max(initial=-1) + 1)
-                video["images"] = annotated
-            videos.append(video)
-        print_log(
-            f"{self.data_root}: {len(videos)} sequences, {num_images} images to track",
-            logger="current",
-        )
-        return videos
-
-    def _annotated(
-        self, sequence: MOTSequence, images: list[dict], first_id: int
-    ) -> AnnotatedFrames:
-        """The records of a sequence with its ground truth, identities renumbered."""
-        if MOT_CLASSES[0] not in self.metainfo["classes"]:
-            raise ValueError(
-                f"with_ground_truth: no {MOT_CLASSES[0]} in metainfo.classes "
-                f"{self.metainfo['classes']}, the class of MOTChallenge's ground truth"
+        """One record per video."""
+        sequences = mot.find_sequences(self.data_root, self.sequences, self.detector)
+        records = join_records([self._read(sequence) for sequence in sequences])
+        metas = (
+            dict(
+                sequence_name=sequence.name,
+                sequence_root=str(sequence.root),
+                frame_rate=sequence.frame_rate,
+                frame_range=mot.split_range(sequence, self.half),
             )
-        lines = read_gt(sequence)
-        scored = evaluated_pedestrians(lines)
-        kept = scored | np.isin(lines.classes, DISTRACTORS)
-        lines, scored = lines.select(kept), scored[kept]
-        first = images[0]["frame_number"]
-        identities = first_id + np.unique(lines.ids, return_inverse=True)[1]
-        label = self.metainfo["classes"].index(MOT_CLASSES[0])
-        return AnnotatedFrames(
-            images,
-            starts=np.searchsorted(lines.frames, first + np.arange(len(images) + 1)),
-            boxes=xywh_to_xyxy(lines.boxes),
-            labels=np.full(len(lines), label),
-            identities=np.where(scored, identities, NO_IDENTITY),
-            ignored=~scored,
+            for sequence in sequences
         )
+        return self.list_videos(self.data_root, records, metas, self.with_ground_truth)
+
+    def _read(self, sequence: mot.MOTSequence) -> FrameRecords:
+        first, last = mot.split_range(sequence, self.half)
+        frames = np.arange(first, last + 1)
+        images = [str(sequence.image_path(frame)) for frame in frames.tolist()]
+        report_missing_images(images, sequence.root)
+        names = {name: name for name in self.metainfo["classes"]}
+        boxes = BoxTable.of_rows([])
+        if self.with_ground_truth:
+            if mot.MOT_CLASSES[0] not in names:
+                raise ValueError(
+                    f"with_ground_truth: no {mot.MOT_CLASSES[0]} in metainfo.classes "
+                    f"{tuple(names)}, the class of MOTChallenge's ground truth"
+                )
+            boxes = _scored_boxes(sequence, frames)
+        annotated = AnnotatedSequence(
+            str(sequence.gt_path), images, boxes, names, raise_error, numbers=frames
+        )
+        return annotated.to_records(tuple(names), lambda _: np.ones(len(boxes), bool))
+
+
+def _scored_boxes(sequence: mot.MOTSequence, frames: np.ndarray) -> BoxTable:
+    """Pedestrians, and as ignored the distractors."""
+    lines = mot.read_gt(sequence)
+    scored = mot.evaluated_pedestrians(lines)
+    kept = scored | np.isin(lines.classes, mot.DISTRACTORS)
+    kept &= np.isin(lines.frames, frames)
+    lines, scored = lines.select(kept), scored[kept]
+    classes = np.full(len(lines), mot.MOT_CLASSES[0])
+    corners = xywh_to_xyxy(lines.boxes)
+    return BoxTable(lines.frames, corners, classes, lines.ids, lines.lines, ~scored)

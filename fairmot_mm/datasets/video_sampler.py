@@ -40,6 +40,3 @@ class VideoSampler(TrackImgSampler):
 
     def __len__(self) -> int:
         return len(self.indices)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing to do: the order is always the same."""

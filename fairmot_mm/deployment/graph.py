@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fairmot_mm.models import DCNv2, FairMOT
-from fairmot_mm.models.dense_heads.decoding import find_peaks
+from fairmot_mm.models.dense_heads.decoding import decode_boxes, find_peaks
 
 INPUTS = ("frame", "cells")
 OUTPUTS = ("scores", "labels", "positions", "sizes", "offsets", "embeddings")
@@ -63,11 +63,14 @@ class PeakGraph(nn.Module):
         x = frame.permute(0, 3, 1, 2).float()
         if self.swaps_channels:
             x = x.flip(1)
-        feats = self.model.extract_feat((x - self.mean) / self.std)
+        x = (x - self.mean) / self.std
+        feats = self.model.extract_feat(x)
         head = self.model.bbox_head
         scores, labels, peaks = find_peaks(head.heatmap(feats), head.topk)
         positions = torch.cat((peaks[0], cells))
         image = torch.zeros_like(positions)
         sizes, offsets = head.boxes_at(feats, image, positions)
-        embeddings = self.model.reid_head.embeddings_at(feats, image, positions)
+        map_hw, input_hw = feats[0].shape[-2:], x.shape[-2:]
+        boxes = decode_boxes(positions, sizes, offsets, map_hw, input_hw)
+        embeddings = self.model.embed(feats, image, positions, x, boxes)
         return scores[0], labels[0], positions, sizes, offsets, embeddings

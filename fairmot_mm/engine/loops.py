@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, broadcast, get_world_size
-from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import (
     BaseLoop,
@@ -37,38 +36,22 @@ from .mixed_precision import half_precision
 Result = TypeVar("Result")
 
 
-@LOOPS.register_module()
-class FairMOTTrainLoop(EpochBasedTrainLoop):
-    """``EpochBasedTrainLoop`` that resolves ``num_ids="auto"``.
+class _FittedToData(BaseLoop):
+    """Mixin of training loops, see :func:`fit_to_data`."""
 
-    Args:
-        runner: The runner.
-        dataloader: Training data, or their config.
-        **kwargs: For ``EpochBasedTrainLoop``.
-    """
-
-    def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, **kwargs: object
-    ) -> None:
-        super().__init__(runner, dataloader, **kwargs)
-        fit_to_data(runner, self.dataloader)
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        fit_to_data(self.runner, self.dataloader)
 
 
 @LOOPS.register_module()
-class FairMOTIterTrainLoop(IterBasedTrainLoop):
-    """``IterBasedTrainLoop`` that resolves ``num_ids="auto"``.
+class FairMOTTrainLoop(_FittedToData, EpochBasedTrainLoop):
+    """``EpochBasedTrainLoop`` that resolves ``num_ids="auto"``."""
 
-    Args:
-        runner: The runner.
-        dataloader: Training data, or their config.
-        **kwargs: For ``IterBasedTrainLoop``.
-    """
 
-    def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, **kwargs: object
-    ) -> None:
-        super().__init__(runner, dataloader, **kwargs)
-        fit_to_data(runner, self.dataloader)
+@LOOPS.register_module()
+class FairMOTIterTrainLoop(_FittedToData, IterBasedTrainLoop):
+    """``IterBasedTrainLoop`` that resolves ``num_ids="auto"``."""
 
 
 @LOOPS.register_module()
@@ -81,24 +64,17 @@ class FairMOTValLoop(ValLoop):
     without figures; ``Runner.val`` raises it.
 
     Args:
-        runner: The runner.
-        dataloader: Videos to track, or their config.
-        evaluator: Metrics, or their config.
+        *args: For ``ValLoop``.
         fp16: Track in half precision, as ``tools/test.py --amp``.
+        **kwargs: For ``ValLoop``.
 
     Raises:
         FileNotFoundError: If no sequence has ground truth.
         ValueError: If ground truth is malformed or has boxes without identity.
     """
 
-    def __init__(
-        self,
-        runner: Runner,
-        dataloader: DataLoader | dict,
-        evaluator: Evaluator | dict | list,
-        fp16: bool = False,
-    ) -> None:
-        super().__init__(runner, dataloader, evaluator)
+    def __init__(self, *args: object, fp16: bool = False, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
         self.precision = half_precision(default_device()) if fp16 else torch.float32
         check_ground_truth(self.dataloader.dataset)
         for metric in self.evaluator.metrics:
@@ -106,15 +82,11 @@ class FairMOTValLoop(ValLoop):
             metric.compute_metrics = partial(self._attempt, {}, metric.compute_metrics)
 
     def run(self) -> dict:
-        """Track and score.
-
-        Returns:
-            The figures, the same in every process; none after an error.
-        """
-        hub, hook = self.runner.message_hub, self.runner.call_hook
+        """Track and score; the same figures in every process, none after an error."""
+        scalars, hook = self.runner.message_hub.log_scalars, self.runner.call_hook
         # The log would repeat what this validation does not find.
-        for name in [name for name in hub.log_scalars if name.startswith("val/")]:
-            del hub.log_scalars[name]
+        for name in [name for name in scalars if name.startswith("val/")]:
+            del scalars[name]
         self._error = ""
         with _same_random_state():
             hook("before_val")
@@ -158,12 +130,7 @@ class FairMOTValLoop(ValLoop):
 
 
 def inference_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy of a network, optimised for inference; the network stays trainable.
-
-    Args:
-        model: The network or its wrapper.
-        dtype: See :meth:`FairMOT.optimize_for_inference`.
-    """
+    """A copy of a network or its wrapper, optimised for inference with ``dtype``."""
     inner = cast(nn.Module, model.module) if is_model_wrapper(model) else model
     model = copy.deepcopy(inner).eval()
     # Processes have their own running statistics; checkpoints hold the main one's.
@@ -174,12 +141,7 @@ def inference_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def check_ground_truth(dataset: Dataset) -> None:
-    """Find what cannot be scored before there is something to score.
-
-    Raises:
-        FileNotFoundError: If no sequence has ground truth.
-        ValueError: If ground truth is malformed or has boxes without identity.
-    """
+    """Find what cannot be scored before there is something to score."""
     if not isinstance(dataset, MOTVideoDataset):
         return
     infos = [dataset.get_data_info(i)["images"][0] for i in range(len(dataset))]
@@ -210,9 +172,7 @@ def _same_random_state() -> Iterator[None]:
 def fit_to_data(runner: Runner, loader: DataLoader) -> None:
     """Give the heads built with ``num_ids="auto"`` their classifiers.
 
-    Args:
-        runner: Its model is wrapped anew if it was wrapped without the classifiers.
-        loader: Training data.
+    A model that was wrapped without the classifiers is wrapped anew.
 
     Raises:
         AttributeError: If the dataset does not know its identities.
@@ -234,11 +194,7 @@ def fit_to_data(runner: Runner, loader: DataLoader) -> None:
 
 
 def count_identities(dataset: Dataset) -> int | list[int]:
-    """Number of identities; of each class if they are numbered within their class.
-
-    Raises:
-        AttributeError: If the dataset does not know its identities.
-    """
+    """Number of identities; of each class if they are numbered within their class."""
     while not hasattr(dataset, "num_ids") and hasattr(dataset, "dataset"):
         dataset = dataset.dataset  # of wrappers such as RepeatDataset
     if not hasattr(dataset, "num_ids"):
@@ -251,11 +207,7 @@ def count_identities(dataset: Dataset) -> int | list[int]:
 
 
 def check_batches(loader: DataLoader) -> None:
-    """Refuse a training of no iteration, which would end in success.
-
-    Raises:
-        ValueError: If there is not a single batch in a process's share of the data.
-    """
+    """Refuse a training of no iteration, which would end in success."""
     if not len(loader) and not isinstance(loader.sampler, InfiniteSampler):
         images = len(cast(Sized, loader.dataset))
         raise ValueError(

@@ -19,10 +19,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run the forward pass under autocast."""
         device = next(model.parameters()).device.type
-        with (
-            super().optim_context(model),
-            torch.autocast(device, dtype=torch.bfloat16),
-        ):
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
 
 

@@ -14,11 +14,7 @@ from fairmot_mm.utils.devices import default_device
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a tool, on whatever this machine computes with.
 
-    Args:
-        cfg: The runner's config, changed in place.
-
-    Raises:
-        RuntimeError: If the launcher is one that cannot do without GPUs.
+    Changes ``cfg`` and raises as :func:`prepare_cpu_processes` does.
     """
     prepare_cpu_processes(cfg)
     keep_freed_memory()
@@ -57,11 +53,8 @@ def prepare_cpu_processes(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get("find_unused_parameters", False),
     )
-    cfg.model_wrapper_cfg = {
-        **wrapper,
-        **(cfg.get("model_wrapper_cfg") or {}),
-        "device_ids": None,
-    }
+    wrapper.update(cfg.get("model_wrapper_cfg") or {}, device_ids=None)
+    cfg.model_wrapper_cfg = wrapper
 
 
 def keep_freed_memory() -> None:
@@ -72,10 +65,8 @@ def keep_freed_memory() -> None:
     """
     if sys.platform != "linux" or default_device() != "cpu":
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 1 << 28)
-    mallopt(mmap_max, 0)
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        trim_threshold, top_pad, mmap_max = -1, -2, -4
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 1 << 28)
+        mallopt(mmap_max, 0)

@@ -1,7 +1,5 @@
 """The libraries that compute figures; each is imported when it is first used."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 

@@ -1,14 +1,13 @@
 """What is scored: ground truth and results, read once for all backends."""
 
-from __future__ import annotations
-
-import dataclasses
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pycocotools.mask
 from mmengine.logging import print_log
 from scipy.optimize import linear_sum_assignment
 
@@ -26,11 +25,25 @@ from fairmot_mm.formats.mot_results import read_results
 
 # TrackEval's protocol without distractors: what is considered is scored.
 PLAIN = "MOT15"
-_MATCHING_IOU = 0.5
+MATCHING_IOU = 0.5
 _IGNORED_SHARE = 0.5  # of a result's area
 
 
-@dataclasses.dataclass(frozen=True)
+class ClassNumbers(NamedTuple):
+    """Numbers of a class.
+
+    Attributes:
+        annotation: In the ground truth.
+        result: In the eighth column of the results.
+        is_benchmark: Whether the ground truth's classes are MOTChallenge's.
+    """
+
+    annotation: int
+    result: int
+    is_benchmark: bool = False
+
+
+@dataclass(frozen=True)
 class Case:
     """Ground truth and results of a sequence's evaluated frames, renumbered from 1.
 
@@ -54,7 +67,18 @@ class Case:
     protocol: str = PLAIN
     every_frame: bool = False
 
-    def of_class(self, numbers: ClassNumbers) -> Case:
+    def between(self, first: int, last: int) -> "Case":
+        """The frames from ``first`` to ``last``, inclusive, renumbered from 1."""
+        frames = self.annotations.frames
+        annotations = self.annotations.select((frames >= first) & (frames <= last))
+        annotations = replace(annotations, frames=annotations.frames - (first - 1))
+        frames = self.results[:, 0]
+        results = self.results[(frames >= first) & (frames <= last)]
+        results[:, 0] -= first - 1
+        length = last - first + 1
+        return replace(self, length=length, annotations=annotations, results=results)
+
+    def of_class(self, numbers: ClassNumbers) -> "Case":
         """The ground truth and the results of one class; all results without a column.
 
         Pedestrians of MOTChallenge's ground truth keep the benchmark's protocol. Every
@@ -62,79 +86,45 @@ class Case:
         (IoU of 0.5 or more, one to one) an object count, others that have more than
         half of their area within a box with mark 0, of whatever class, are neither
         right nor wrong, and the rest is wrong.
-
-        Args:
-            numbers: What the class is called in ``annotations`` and ``results``.
         """
-        results = self.results
+        results, annotations = self.results, self.annotations
         if results.shape[1] > 7:
             results = results[results[:, 7] == numbers.result]
-        annotations = self.annotations
         if numbers.is_benchmark:
             if numbers.annotation == PEDESTRIAN:
-                return dataclasses.replace(self, results=results)
+                return replace(self, results=results)
             # The benchmark marks pedestrians alone as considered.
-            marks = np.ones_like(annotations.marks)
-            annotations = dataclasses.replace(annotations, marks=marks)
+            annotations = replace(annotations, marks=np.ones(len(annotations), int))
         considered = annotations.marks != 0
         classes = np.where(annotations.classes == NO_CLASS, 1, annotations.classes)
         objects = annotations.select(considered & (classes == numbers.annotation))
         excused = _excused(objects, annotations.select(~considered), results)
-        objects = dataclasses.replace(
-            objects, classes=np.full_like(objects.classes, NO_CLASS)
-        )
-        return dataclasses.replace(
+        return replace(
             self,
-            annotations=objects,
+            annotations=replace(objects, classes=np.full(len(objects), NO_CLASS)),
             results=results[~excused],
             protocol=PLAIN,
             every_frame=True,
         )
 
 
-class ClassNumbers(NamedTuple):
-    """Numbers of a class.
-
-    Attributes:
-        annotation: In the ground truth.
-        result: In the eighth column of the results.
-        is_benchmark: Whether the ground truth's classes are MOTChallenge's.
-    """
-
-    annotation: int
-    result: int
-    is_benchmark: bool = False
-
-
 def by_class(
     cases: Sequence[Case], classes: Mapping[str, ClassNumbers]
 ) -> dict[str, list[Case]]:
-    """Split cases whose results have a column for the class by :meth:`Case.of_class`.
-
-    A class without ground truth is warned of.
-    """
-    split = {
-        name: [case.of_class(numbers) for case in cases]
-        for name, numbers in classes.items()
-    }
+    """Split cases by :meth:`Case.of_class`; warns of classes without ground truth."""
+    split = {name: [x.of_class(classes[name]) for x in cases] for name in classes}
     present = with_ground_truth(split)
-    for name in (name for name in split if name not in present):
-        print_log(
+    for name in [name for name in split if name not in present]:
+        _warn(
             f"{name}: not a single box in the ground truth of {len(cases)} sequences; "
-            "it is left out of the average over classes",
-            logger="current",
-            level=logging.WARNING,
+            "it is left out of the average over classes"
         )
     return split
 
 
 def with_ground_truth(cases: Mapping[str, Iterable[Case]]) -> list[str]:
     """Classes that have an object in some sequence."""
-    return [
-        name
-        for name, of_class in cases.items()
-        if any(evaluated_pedestrians(case.annotations).any() for case in of_class)
-    ]
+    return [name for name in cases if any(map(_has_objects, cases[name]))]
 
 
 def mot_classes(names: Iterable[str], labels: Sequence[str]) -> dict[str, ClassNumbers]:
@@ -180,58 +170,46 @@ def load_cases(
     if not sequences:
         raise ValueError("no sequences to evaluate")
     check_unique_names(sequences)
-    frames = frames or {}
-    unknown = frames.keys() - {sequence.name for sequence in sequences}
-    if unknown:
+    ranges = {x.name: (1, x.length) for x in sequences} | dict(frames or {})
+    if len(ranges) > len(sequences):
+        unknown = sorted(ranges.keys() - {x.name for x in sequences})
         raise ValueError(
-            f"frames are given for {', '.join(sorted(unknown))}, which is not among "
-            "the evaluated sequences"
+            f"frames are given for {', '.join(unknown)}, which is not among the "
+            "evaluated sequences"
         )
-    return [
-        _load_case(
-            sequence,
-            Path(results_dir) / f"{sequence.name}.txt",
-            frames.get(sequence.name, (1, sequence.length)),
-            with_classes,
-        )
-        for sequence in sequences
-    ]
+    folder = Path(results_dir)
+    return [_load_case(x, folder, *ranges[x.name], with_classes) for x in sequences]
 
 
 def _load_case(
-    sequence: MOTSequence,
-    result_path: Path,
-    frame_range: tuple[int, int],
-    with_classes: bool,
+    sequence: MOTSequence, folder: Path, first: int, last: int, with_classes: bool
 ) -> Case:
-    first, last = frame_range
-    if not 1 <= first <= last <= sequence.length:
+    name, length = sequence.name, sequence.length
+    if not 1 <= first <= last <= length:
         raise ValueError(
-            f"{sequence.name}: frames {first} to {last} to evaluate, expected a range "
-            f"within 1 to {sequence.length}"
+            f"{name}: frames {first} to {last} to evaluate, expected a range within 1 "
+            f"to {length}"
         )
-    results = read_results(result_path, sequence.length, with_classes)
+    results = read_results(folder / f"{name}.txt", length, with_classes)
     annotations = read_gt(sequence)
-    protocol = "MOT20" if sequence.name.startswith("MOT20") else "MOT17"
-    protocol = "MOT15" if annotations.is_mot15 else protocol
-
-    results = results[(results[:, 0] >= first) & (results[:, 0] <= last)]
-    results[:, 0] -= first - 1
-    annotations = annotations.select(
-        (annotations.frames >= first) & (annotations.frames <= last)
-    )
-    annotations = dataclasses.replace(
-        annotations, frames=annotations.frames - (first - 1)
-    )
-    if not with_classes and not evaluated_pedestrians(annotations).any():
-        print_log(
-            f"{sequence.gt_path}: no considered pedestrian in frames {first} to "
-            f"{last}; {sequence.name} only adds false positives",
-            logger="current",
-            level=logging.WARNING,
+    protocol = "MOT20" if name.startswith("MOT20") else "MOT17"
+    protocol = PLAIN if annotations.is_mot15 else protocol
+    case = Case(name, sequence.gt_path, length, annotations, results, protocol)
+    case = case.between(first, last)
+    if not with_classes and not _has_objects(case):
+        _warn(
+            f"{case.source}: no considered pedestrian in frames {first} to {last}; "
+            f"{name} only adds false positives"
         )
-    length = last - first + 1
-    return Case(sequence.name, sequence.gt_path, length, annotations, results, protocol)
+    return case
+
+
+def _has_objects(case: Case) -> bool:
+    return bool(evaluated_pedestrians(case.annotations).any())
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger="current", level=logging.WARNING)
 
 
 def _excused(
@@ -242,25 +220,17 @@ def _excused(
     for frame in np.unique(ignored.frames):
         rows = np.flatnonzero(results[:, 0] == frame)
         boxes = results[rows, 2:6]
-        regions = ignored.boxes[ignored.frames == frame]
-        areas = np.maximum(boxes[:, 2] * boxes[:, 3], np.finfo(float).tiny)
-        shares = _intersections(regions, boxes) / areas
-        excused[rows] = (shares > _IGNORED_SHARE).any(0)
-        here = objects.boxes[objects.frames == frame]
-        common = _intersections(here, boxes)
-        unions = (here[:, 2] * here[:, 3])[:, None] + areas - common
-        ious = common / unions
-        ious[ious < _MATCHING_IOU] = 0
+        # Of a "crowd" COCO takes the intersection over the area of the first box.
+        shares = overlaps(boxes, ignored.boxes[ignored.frames == frame], crowd=True)
+        excused[rows] = (shares > _IGNORED_SHARE).any(1)
+        ious = overlaps(objects.boxes[objects.frames == frame], boxes)
+        ious[ious < MATCHING_IOU] = 0
         pairs = linear_sum_assignment(-ious)
         excused[rows[pairs[1][ious[pairs] > 0]]] = False
     return excused
 
 
-def _intersections(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Areas (N, M) that (N, 4) and (M, 4) xywh boxes have in common."""
-    boxes, others = boxes[:, None], others[None]
-    first = np.maximum(boxes[..., :2], others[..., :2])
-    last = np.minimum(
-        boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:]
-    )
-    return (last - first).clip(0).prod(-1)
+def overlaps(boxes: np.ndarray, others: np.ndarray, crowd: bool = False) -> np.ndarray:
+    """IoU (N, M) of (N, 4) and (M, 4) xywh boxes."""
+    overlaps = pycocotools.mask.iou(boxes, others, [crowd] * len(others))
+    return np.reshape(overlaps, (len(boxes), len(others)))

@@ -1,27 +1,23 @@
-"""Average precision of the detections that are tracked."""
-
-from __future__ import annotations
-
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.logging import MMLogger
+from mmengine.structures import InstanceData
 
 from fairmot_mm.formats.boxes import xyxy_to_xywh
 from fairmot_mm.registry import METRICS
 from fairmot_mm.structures.arrays import to_numpy
 
-from .frame_metric import FrameMetric, join_frames
+from .frame_metric import FrameMetric, Frames, to_arrays
 from .reference_figures import image_figures
 
-# Boxes (K, 4) xyxy with their labels (K,) and, of detections, scores (K,).
-_Truth = tuple[np.ndarray, np.ndarray]
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-# What is to be found, what does not count, and what was found on a frame.
-_Frame = tuple[_Truth, np.ndarray, _Found]
+# What is to be found, boxes (m, 4) xyxy that do not count, and what was found.
+_Frame = tuple[InstanceData, np.ndarray, InstanceData]
+# The same of a class, of which the boxes (n, 4) alone are to be found.
+_ClassFrame = tuple[np.ndarray, np.ndarray, InstanceData]
 
 
 @METRICS.register_module()
@@ -39,14 +35,12 @@ class DetectionMetric(FrameMetric):
     in pixels of the original image, ``scores``, ``labels``), the metas of
     :class:`FrameMetric` and, where there is ground truth, ``gt_instances`` (``bboxes``,
     ``labels``). Detections in ``ignored_instances.bboxes`` are neither right nor wrong,
-    except for the reference figures, which know nothing to ignore. Frames without
-    ground truth are left out.
+    except in the reference figures. Frames without ground truth are left out.
 
     Args:
         max_detections: Best detections of a class on a frame that count for COCO's
             figures.
-        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
-            collected through the process group.
+        **kwargs: For :class:`FrameMetric`.
     """
 
     default_prefix = "det"
@@ -57,38 +51,36 @@ class DetectionMetric(FrameMetric):
 
     def read_frame(self, frame: DetDataSample) -> _Frame | None:
         """Boxes of one frame, if it has ground truth."""
-        truth, found = frame.get("gt_instances", {}), frame.pred_instances
+        truth = frame.get("gt_instances", {})
         if "bboxes" not in truth:
             return None
-        ignored = frame.get("ignored_instances", {})
-        return (
-            (to_numpy(truth.bboxes), to_numpy(truth.labels)),
-            to_numpy(ignored.get("bboxes", np.empty((0, 4)))),
-            (to_numpy(found.bboxes), to_numpy(found.labels), to_numpy(found.scores)),
-        )
+        ignored = frame.get("ignored_instances", {}).get("bboxes", np.empty((0, 4)))
+        found = to_arrays(frame.pred_instances, "bboxes", "labels", "scores")
+        return to_arrays(truth, "bboxes", "labels"), to_numpy(ignored), found
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Score the frames of all processes (in the main one only)."""
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Score the frames."""
         logger = MMLogger.get_current_instance()
-        frames: list[_Frame] = [
-            frame for video in join_frames(results).values() for frame in video.values()
-        ]
-        labels = sorted({int(x) for (_, labels), _, _ in frames for x in labels})
+        frames: list[_Frame] = list(results.values())
+        labels = sorted({int(x) for truth, *_ in frames for x in truth.labels})
         if not labels:
             logger.warning(
                 "DetectionMetric: no frame has true boxes, so no figures: set "
                 "with_ground_truth=True of the test dataset"
             )
             return {}
-        by_class = {
-            self._class_name(label): self._coco_figures(frames, label)
-            | _reference_figures(frames, label)
-            for label in labels
-        }
-        names = next(iter(by_class.values()))
+        classes = (self.dataset_meta or {}).get("classes", ())
+        by_class = {}
+        for label in labels:
+            own = [
+                (x.bboxes[x.labels == label], ignored, y[y.labels == label])
+                for x, ignored, y in frames
+            ]
+            name = classes[label] if label < len(classes) else f"class {label}"
+            by_class[name] = self._coco_figures(own) | _reference_figures(own)
         figures = {
             name: float(np.mean([found[name] for found in by_class.values()]))
-            for name in names
+            for name in next(iter(by_class.values()))
         }
         if len(by_class) > 1:
             for name, found in by_class.items():
@@ -99,70 +91,47 @@ class DetectionMetric(FrameMetric):
         )
         return figures
 
-    def _class_name(self, label: int) -> str:
-        """Name of a class for people."""
-        classes = (self.dataset_meta or {}).get("classes", ())
-        return classes[label] if label < len(classes) else f"class {label}"
-
-    def _coco_figures(self, frames: Sequence[_Frame], label: int) -> dict[str, float]:
-        """COCO's figures of one class over boxes of every size."""
-        from pycocotools.coco import COCO
+    def _coco_figures(self, frames: Sequence[_ClassFrame]) -> dict[str, float]:
+        """COCO's figures over boxes of every size."""
         from pycocotools.cocoeval import COCOeval
 
-        annotations: list[dict] = []
-        rows = []
-        for image, ((boxes, labels), ignored, found) in enumerate(frames):
-            own = boxes[labels == label]
-            for number, box in enumerate(xyxy_to_xywh(np.concatenate((own, ignored)))):
-                annotations.append(
-                    dict(
-                        id=len(annotations) + 1,  # 0 would never be matched
-                        image_id=image,
-                        category_id=label,
-                        bbox=box.tolist(),
-                        area=float(box[2] * box[3]),
-                        iscrowd=int(number >= len(own)),
-                    )
-                )
-            chosen = found[1] == label
-            boxes, scores = xyxy_to_xywh(found[0][chosen]), found[2][chosen]
-            rows.append(np.column_stack((np.full(len(boxes), image), boxes, scores)))
+        targets = (
+            (np.concatenate((true, ignored)), [0] * len(true) + [1] * len(ignored))
+            for true, ignored, _ in frames
+        )
+        detections = ((found.bboxes, found.scores) for *_, found in frames)
         with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO()
-            truth.dataset = dict(
-                images=[dict(id=image) for image in range(len(frames))],
-                categories=[dict(id=label)],
-                annotations=annotations,
-            )
-            truth.createIndex()
-            detections = np.concatenate(rows)
-            if len(detections) == 0:
-                return dict.fromkeys(("AP", "AP50", "AP75", "AR"), 0.0)
-            detections = np.column_stack((detections, np.full(len(detections), label)))
-            scorer = COCOeval(truth, truth.loadRes(detections), "bbox")
+            truth, found = _coco("iscrowd", targets), _coco("score", detections)
+            scorer = COCOeval(truth, found, "bbox")
+            scorer.params.imgIds = range(len(frames))
             scorer.params.maxDets = [self.max_detections]
             scorer.params.areaRng = scorer.params.areaRng[:1]
-            scorer.params.areaRngLbl = scorer.params.areaRngLbl[:1]
             scorer.evaluate()
             scorer.accumulate()
         # IoU x recall, IoU.
         precision = scorer.eval["precision"][:, :, 0, 0, 0].mean(1)
         recall = scorer.eval["recall"][:, 0, 0, 0]
-        return dict(
-            AP=float(precision.mean()),
-            AP50=float(precision[0]),
-            AP75=float(precision[5]),
-            AR=float(recall.mean()),
-        )
+        figures = precision.mean(), precision[0], precision[5], recall.mean()
+        return dict(zip(("AP", "AP50", "AP75", "AR"), map(float, figures), strict=True))
 
 
-def _reference_figures(frames: Sequence[_Frame], label: int) -> dict[str, float]:
-    """Means over the images that have true boxes of a class."""
-    figures = [
-        image_figures(truth, found[0][found[1] == label], found[2][found[1] == label])
-        for (boxes, labels), _, found in frames
-        if len(truth := boxes[labels == label])
-    ]
-    names = ("AP", "recall", "precision")
-    means = np.mean(figures, 0).tolist()
-    return {f"reference/{name}": x for name, x in zip(names, means, strict=True)}
+def _coco(key: str, images: Iterable[tuple[np.ndarray, Iterable]]) -> object:
+    """COCO's index of the boxes (n, 4) xyxy of images, with their n values of a key."""
+    from pycocotools.coco import COCO
+
+    rows: list[dict] = []
+    for image, (boxes, values) in enumerate(images):
+        for box, value in zip(xyxy_to_xywh(boxes).tolist(), values, strict=True):
+            row = dict(image_id=image, category_id=0, bbox=box, area=box[2] * box[3])
+            rows.append({"id": len(rows) + 1, key: value, **row})  # 0 is no match
+    coco = COCO()
+    coco.dataset = dict(annotations=rows, categories=[dict(id=0)])
+    coco.createIndex()
+    return coco
+
+
+def _reference_figures(frames: Sequence[_ClassFrame]) -> dict[str, float]:
+    """Means over the images that have true boxes."""
+    figures = [image_figures(x, y.bboxes, y.scores) for x, _, y in frames if len(x)]
+    names = ("reference/AP", "reference/recall", "reference/precision")
+    return dict(zip(names, np.mean(figures, 0).tolist(), strict=True))

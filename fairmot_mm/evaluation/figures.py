@@ -4,8 +4,6 @@ Figures are dicts by sequence, and one for ``'COMBINED'``, of fractions (float, 
 perfect) and counts (int). A fraction whose denominator is 0 is 0.
 """
 
-from __future__ import annotations
-
 FRACTIONS = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
 COUNTS = ("IDSW", "FP", "FN", "MT", "ML", "Frag")
 NAMES = FRACTIONS + COUNTS
@@ -26,9 +24,7 @@ def format_table(figures: Figures, rows: str = "Sequence") -> str:
     names = sorted(figures, key=lambda name: name == COMBINED)
     present = [key for key in NAMES if any(key in figures[name] for name in names)]
     table = [[rows, *present]]
-    for name in names:
-        cells = (_format_figure(key, figures[name].get(key)) for key in present)
-        table.append([name, *cells])
+    table += [[name, *(_cell(figures[name], key) for key in present)] for name in names]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         f"| {' | '.join((name.ljust(widths[0]), *map(str.rjust, row, widths[1:])))} |"
@@ -38,7 +34,7 @@ def format_table(figures: Figures, rows: str = "Sequence") -> str:
     return "\n".join(lines)
 
 
-def _format_figure(key: str, value: float | None) -> str:
-    if value is None:
+def _cell(figures: dict[str, float], key: str) -> str:
+    if key not in figures:
         return "-"
-    return f"{100 * value:.1f}" if key in FRACTIONS else str(value)
+    return f"{100 * figures[key]:.1f}" if key in FRACTIONS else str(figures[key])

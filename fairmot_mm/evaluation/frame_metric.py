@@ -1,18 +1,20 @@
 """What metrics of tracked frames share: gathering the frames of all processes."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from mmdet.structures import DetDataSample
 from mmengine.dist import broadcast_object_list, gather_object, is_main_process
 from mmengine.evaluator import BaseMetric
+from mmengine.structures import InstanceData
+
+from fairmot_mm.structures.arrays import to_numpy
 
 # Folder of the sequence, or its name; first and last evaluated frame, from 1.
 Video = tuple[str, tuple[int, int]]
+Frames = Mapping[tuple[Video, int], Any]
 
 
 class FrameMetric(BaseMetric):
@@ -21,6 +23,10 @@ class FrameMetric(BaseMetric):
     Every frame is a ``DetDataSample`` with the metas ``sequence_root`` (folder; if
     there is none, ``sequence_name``), ``frame_number`` (from 1) and ``frame_range``
     (first and last evaluated frame, from 1, inclusive).
+
+    Args:
+        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
+            collected through the process group.
     """
 
     results: list
@@ -29,29 +35,25 @@ class FrameMetric(BaseMetric):
     def read_frame(self, frame: DetDataSample) -> object:
         """What to keep of a frame, on the CPU; None if nothing."""
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep what the figures need of a batch.
+    @abstractmethod
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Score the frames of all processes, in the main one only.
 
-        Args:
-            data_batch: Not used.
-            data_samples: ``TrackDataSample`` as dicts.
+        They are sorted: the order does not depend on which process tracked what.
         """
-        for data_sample in data_samples:
-            for frame in data_sample["video_data_samples"]:
-                if (kept := self.read_frame(frame)) is not None:
-                    folder = frame.get("sequence_root") or frame.sequence_name
-                    video = str(folder), tuple(frame.frame_range)
-                    self.results.append((video, int(frame.frame_number), kept))
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep what the figures need of ``TrackDataSample``, given as dicts."""
+        for frame in chain(*(x["video_data_samples"] for x in data_samples)):
+            if (kept := self.read_frame(frame)) is not None:
+                folder = frame.get("sequence_root") or frame.sequence_name
+                video = str(folder), tuple(frame.frame_range)
+                self.results.append(((video, int(frame.frame_number)), kept))
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Compute the figures of all processes' frames.
+        """Compute the figures of all processes' frames, the same in every process.
 
-        Args:
-            size: Not used: it counts videos or frames, and processes have unequal
-                shares of frames.
-
-        Returns:
-            The figures, the same in every process.
+        The size counts videos or frames; it is not used, as processes' shares differ.
         """
         # Through the process group: the toolbox's own way takes equal shares, and files
         # in a folder that all machines would have to share.
@@ -59,18 +61,14 @@ class FrameMetric(BaseMetric):
         self.results = []
         figures: list = [None]
         if is_main_process():
-            found = self.compute_metrics(list(chain.from_iterable(gathered)))
+            # A sampler may repeat frames to fill up a share: the first one counts.
+            frames = dict(reversed(list(chain(*gathered))))
+            found = self.compute_metrics({key: frames[key] for key in sorted(frames)})
             figures = [{f"{self.prefix}/{key}": x for key, x in found.items()}]
         broadcast_object_list(figures)
         return figures[0]
 
 
-def join_frames(results: Sequence[tuple]) -> dict[Video, dict[int, Any]]:
-    """Frames by video and number, in an order that does not depend on who tracked what.
-
-    A sampler may repeat frames to fill up a process' share: the first one counts.
-    """
-    videos: dict[Video, dict[int, Any]] = {}
-    for video, number, kept in results:
-        videos.setdefault(video, {}).setdefault(number, kept)
-    return {key: dict(sorted(videos[key].items())) for key in sorted(videos)}
+def to_arrays(instances: InstanceData, *names: str) -> InstanceData:
+    """Some fields of instances as arrays on the CPU."""
+    return InstanceData(**{name: to_numpy(instances[name]) for name in names})

@@ -1,10 +1,6 @@
-"""The metric of the tracking loops: result files, and figures from ground truth."""
-
-from __future__ import annotations
-
-import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,16 +22,26 @@ from fairmot_mm.structures.arrays import to_numpy
 from .backends import BACKENDS, evaluate, evaluate_by_class
 from .cases import Case, ClassNumbers, by_class, load_cases, mot_classes
 from .figures import COMBINED, format_table
-from .frame_metric import FrameMetric, join_frames
+from .frame_metric import FrameMetric, Frames, Video
 from .interpolation import interpolate_gaps
 
 
 class _Frame(NamedTuple):
-    """Rows of results and of ground truth, of a frame or of all frames of a video."""
+    """What is kept of a frame."""
 
     results: np.ndarray  # (N, 8) frame, id, x, y, w, h, score, class from 1
     truth: np.ndarray | None  # (M, 8) frame, id, x, y, w, h, mark, class from 1
     in_folder: bool  # whether the ground truth is in a MOTChallenge folder
+
+
+class _Video(NamedTuple):
+    """All frames of a video together."""
+
+    name: str
+    frames: tuple[int, int]  # first and last evaluated one
+    sequence: MOTSequence | None  # if it is a MOTChallenge folder
+    results: np.ndarray
+    truth: np.ndarray | None
 
 
 @METRICS.register_module()
@@ -55,31 +61,28 @@ class MOTMetric(FrameMetric):
     without ground truth are left out) and ``mot/detection_averaged/HOTA``, ...; in the
     files the eighth column is the class, from 1.
 
-    Every frame is a ``DetDataSample`` with ``pred_track_instances``, the metas
-    ``frame_number`` (from 1) and ``frame_range`` (first and last evaluated frame, from
-    1, inclusive), and either the meta ``sequence_root``, a MOTChallenge folder, or the
-    meta ``sequence_name`` with ``gt_instances`` and ``ignored_instances``.
+    Every frame is a ``DetDataSample`` with ``pred_track_instances``, the metas of
+    :class:`FrameMetric` and, without ``sequence_root``, a MOTChallenge folder,
+    ``gt_instances`` and ``ignored_instances``.
 
     Args:
         backends: ``'trackeval'``, ``'motmetrics'`` or both.
         outfile_prefix: Folder for the result files, ``NAME.txt``. If None, they are
             deleted after the evaluation.
         format_only: Write the files, score nothing.
-        label: Only tracks of this class are written and scored, an index into
-            ``metainfo.classes``: the benchmark knows pedestrians only. All tracks if
-            None, as for a model of one class.
+        label: Write and score the tracks of this class only, an index into
+            ``metainfo.classes``, as the benchmark scores pedestrians alone. If None,
+            all tracks, as for a model of one class.
         classes: Names of the classes to score, of ``metainfo.classes``. If None, all of
-            them, and pedestrians alone in MOTChallenge sequences. In those, all boxes
-            of a class other than ``pedestrian`` count, as the benchmark marks none of
-            them as considered.
+            them, and pedestrians alone in MOTChallenge sequences. Of other classes all
+            boxes count there, as the benchmark marks none of them as considered.
         max_gap: Fill gaps of up to this many frames, see :func:`interpolate_gaps`;
             0 fills none. Uses future frames: not for online figures.
-        **kwargs: For ``BaseMetric``. ``collect_device`` has no effect: frames are
-            collected through the process group.
+        **kwargs: For :class:`FrameMetric`.
 
     Raises:
-        ValueError: A backend or a class is unknown, ``format_only`` has nowhere to
-            write, ``max_gap`` is negative, or the test data have no identities.
+        ValueError: A backend or a class is unknown, ``format_only`` has no folder,
+            ``max_gap`` is negative, or the test data have no identities.
     """
 
     default_prefix = "mot"
@@ -95,11 +98,8 @@ class MOTMetric(FrameMetric):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        unknown = [backend for backend in backends if backend not in BACKENDS]
-        if unknown:
-            raise ValueError(
-                f"backends: unknown {unknown}, expected some of {list(BACKENDS)}"
-            )
+        if unknown := [backend for backend in backends if backend not in BACKENDS]:
+            raise ValueError(f"backends: unknown {unknown}, choose from {BACKENDS}")
         if format_only and outfile_prefix is None:
             raise ValueError("format_only needs outfile_prefix, a folder to write to")
         if max_gap < 0:
@@ -114,13 +114,9 @@ class MOTMetric(FrameMetric):
         self.classes = (classes,) if isinstance(classes, str) else classes
         self.max_gap = max_gap
 
-    @property
-    def dataset_meta(self) -> dict | None:
-        """Metainfo of the test data, which is checked before they are tracked."""
-        return self._dataset_meta
-
-    @dataset_meta.setter
+    @FrameMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
+        """Metainfo of the test data, which is checked before they are tracked."""
         if not (self.format_only or dataset_meta.get("has_identities", True)):
             raise ValueError(
                 f"{dataset_meta['name']}: no identities that go on from frame to "
@@ -148,69 +144,56 @@ class MOTMetric(FrameMetric):
             in_folder,
         )
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
-        """Write and score the frames of all processes (in the main one only)."""
-        logger = MMLogger.get_current_instance()
-        videos = {
-            video: _join([*frames.values()])
-            for video, frames in join_frames(results).items()
-        }
+    def compute_metrics(self, results: Frames) -> dict[str, float]:
+        """Write and score the frames."""
+        by_video = groupby(results.items(), lambda item: item[0][0])
+        videos = [_join(video, [x for _, x in frames]) for video, frames in by_video]
         if not videos:
+            logger = MMLogger.get_current_instance()
             logger.warning("MOTMetric got no frames: nothing to write or score")
             return {}
-        sequences = [
-            read_sequence(x) for (x, _), rows in videos.items() if rows.in_folder
-        ]
+        sequences = [x.sequence for x in videos if x.sequence is not None]
+        if 0 < len(sequences) < len(videos):
+            raise ValueError(
+                f"MOTMetric: {len(sequences)} of {len(videos)} videos are MOTChallenge "
+                "folders: test these and the others separately"
+            )
         check_unique_names(sequences)
-        names = [x.name for x in sequences] or [name for name, _ in videos]
-        several = not sequences and len(self._labels) > 1
+        if self.outfile_prefix is not None:
+            return self._write_and_score(videos, Path(self.outfile_prefix))
+        with tempfile.TemporaryDirectory() as folder:
+            return self._write_and_score(videos, Path(folder))
+
+    def _write_and_score(self, videos: list[_Video], folder: Path) -> dict[str, float]:
+        logger = MMLogger.get_current_instance()
+        benchmark = videos[0].sequence is not None
+        labels = (self.dataset_meta or {}).get("classes", ())
+        several = len(labels) > 1 and not benchmark
         with_classes = self.classes is not None or several
-        with contextlib.ExitStack() as stack:
-            folder = self.outfile_prefix
-            if folder is None:
-                folder = stack.enter_context(tempfile.TemporaryDirectory())
-            paths = [Path(folder) / f"{name}.txt" for name in names]
-            for path, found in zip(paths, videos.values(), strict=True):
-                rows = _interpolate(found.results, self.max_gap)
-                classes = rows[:, 7] if with_classes else None
-                write_results(path, rows[:, :7], classes)
-            if self.outfile_prefix is not None:
-                logger.info(f"wrote {len(names)} result files to {folder}")
-            if self.format_only:
-                return {}
-            if sequences:
-                ranges = [frame_range for _, frame_range in videos]
-                cases = _cases_of_folders(sequences, ranges, folder, with_classes)
-            else:
-                cases = [
-                    _case_of_samples(path, frame_range, rows.truth, with_classes)
-                    for path, (_, frame_range), rows in zip(
-                        paths, videos, videos.values(), strict=True
-                    )
-                    if rows.truth is not None
-                ]
-        scored = [case.name for case in cases]
-        if others := [name for name in names if name not in scored]:
+        for video in videos:
+            rows = video.results
+            if self.max_gap:
+                rows = interpolate_gaps(rows, self.max_gap)
+            classes = rows[:, 7] if with_classes else None
+            write_results(folder / f"{video.name}.txt", rows[:, :7], classes)
+        if self.outfile_prefix is not None:
+            logger.info(f"wrote {len(videos)} result files to {folder}")
+        if self.format_only:
+            return {}
+        cases = _read_cases(videos, folder, with_classes)
+        scored = {case.name for case in cases}
+        if others := [video.name for video in videos if video.name not in scored]:
             logger.info(f"no ground truth, so no figures: {', '.join(others)}")
         if not cases:
             return {}
-        if with_classes:
-            numbers = self._class_numbers(benchmark=bool(sequences))
-            return self._score(evaluate_by_class, by_class(cases, numbers))
-        return self._score(evaluate, cases)
-
-    def _class_numbers(self, benchmark: bool) -> dict[str, ClassNumbers]:
-        """The classes to score, in MOTChallenge's ground truth or in samples."""
-        names = self.classes or self._labels
+        if not with_classes:
+            return self._score(evaluate, cases)
+        names = self.classes or labels
+        places = {name: labels.index(name) + 1 for name in names}
+        numbers = {name: ClassNumbers(place, place) for name, place in places.items()}
         if benchmark:
-            return mot_classes(names, self._labels)
-        labels = {name: self._labels.index(name) + 1 for name in names}
-        return {name: ClassNumbers(x, x) for name, x in labels.items()}
-
-    @property
-    def _labels(self) -> Sequence[str]:
-        """Names of the model's classes."""
-        return (self.dataset_meta or {}).get("classes", ())
+            numbers = mot_classes(names, labels)
+        return self._score(evaluate_by_class, by_class(cases, numbers))
 
     def _score(self, score: Callable, cases: Sequence | Mapping) -> dict[str, float]:
         """Combined figures, or those of each class, by all backends."""
@@ -221,15 +204,11 @@ class MOTMetric(FrameMetric):
             rows = "Sequence" if COMBINED in figures else "Class"
             logger.info(f"{backend}:\n{format_table(figures, rows)}")
             prefix = "" if backend == "trackeval" else f"{backend}/"
-            chosen = {f"{name}/": of_name for name, of_name in figures.items()}
-            if COMBINED in figures:
-                chosen = {"": figures[COMBINED]}
-            # As floats: the runner's JSON drops whole numbers.
-            found |= {
-                f"{prefix}{name}{key}": float(x)
-                for name, of_name in chosen.items()
-                for key, x in of_name.items()
-            }
+            for name, of_name in figures.items():
+                if COMBINED not in figures or name == COMBINED:
+                    start = prefix if name == COMBINED else f"{prefix}{name}/"
+                    # As floats: the runner's JSON drops whole numbers.
+                    found |= {f"{start}{key}": float(x) for key, x in of_name.items()}
         return found
 
 
@@ -238,68 +217,39 @@ def _truth_rows(frame: DetDataSample) -> np.ndarray | None:
     objects = frame.get("gt_instances", {})
     if "bboxes" not in objects:
         return None
-    ignored = frame.get("ignored_instances", {})
-    boxes = to_numpy(objects.bboxes).reshape(-1, 4)
-    regions = to_numpy(ignored.get("bboxes", np.empty((0, 4)))).reshape(-1, 4)
-    ids = np.append(to_numpy(objects.instances_ids), np.full(len(regions), -1))
-    labels = np.append(to_numpy(objects.labels), np.full(len(regions), -1))
-    corners = np.concatenate((boxes, regions)).astype(float)
-    frames = np.full(len(ids), frame.frame_number)
-    return np.column_stack((frames, ids, xyxy_to_xywh(corners), ids >= 0, labels + 1))
+    ignored = frame.get("ignored_instances", {}).get("bboxes", np.empty((0, 4)))
+    boxes = np.append(to_numpy(objects.bboxes), to_numpy(ignored)).reshape(-1, 4)
+    no_object = np.full(len(ignored), -1)
+    ids = np.append(to_numpy(objects.instances_ids), no_object)
+    classes = np.append(to_numpy(objects.labels), no_object) + 1
+    frames, boxes = np.full(len(ids), frame.frame_number), boxes.astype(float)
+    return np.column_stack((frames, ids, xyxy_to_xywh(boxes), ids >= 0, classes))
 
 
-def _cases_of_folders(
-    sequences: Sequence[MOTSequence],
-    ranges: Sequence[tuple[int, int]],
-    folder: str,
-    with_classes: bool,
-) -> list[Case]:
-    """What is scored of MOTChallenge sequences that have ground truth."""
-    scored = [sequence for sequence in sequences if sequence.gt_path.is_file()]
-    frames = {
-        sequence.name: frame_range
-        for sequence, frame_range in zip(sequences, ranges, strict=True)
-        if sequence in scored
-    }
-    return load_cases(scored, folder, frames, with_classes) if scored else []
-
-
-def _case_of_samples(
-    path: Path, frame_range: tuple[int, int], truth: np.ndarray, with_classes: bool
-) -> Case:
-    """What is scored of a video whose ground truth is in the samples."""
-    first, last = frame_range
-    results = read_results(path, last, with_classes)
-    results[:, 0] -= first - 1
-    annotations = MOTAnnotations(
-        frames=truth[:, 0].astype(int) - (first - 1),
-        ids=truth[:, 1].astype(int),
-        boxes=truth[:, 2:6],
-        marks=truth[:, 6].astype(int),
-        classes=truth[:, 7].astype(int),
-        visibility=np.ones(len(truth)),
-        lines=np.zeros(len(truth), int),
-    )
-    case = Case(path.stem, path.stem, last - first + 1, annotations, results)
-    return case if with_classes else case.of_class(ClassNumbers(1, 1))
-
-
-def _interpolate(rows: np.ndarray, max_gap: int) -> np.ndarray:
-    """Fill the gaps of tracks, of each class on its own."""
-    if not max_gap:
-        return rows
-    filled = [
-        interpolate_gaps(rows[rows[:, 7] == number], max_gap)
-        for number in np.unique(rows[:, 7])
-    ]
-    return np.concatenate([rows[:0], *filled])
-
-
-def _join(frames: Sequence[_Frame]) -> _Frame:
+def _join(video: Video, parts: Sequence[_Frame]) -> _Video:
     """The rows of a video from those of its frames."""
-    truths = [frame.truth for frame in frames if frame.truth is not None]
-    return _Frame(
-        np.concatenate([frame.results for frame in frames]),
-        np.concatenate(truths) if len(truths) == len(frames) else None,
-        frames[0].in_folder,
+    name, frames = video
+    sequence = read_sequence(name) if parts[0].in_folder else None
+    truths = [part.truth for part in parts if part.truth is not None]
+    return _Video(
+        name if sequence is None else sequence.name,
+        frames,
+        sequence,
+        np.concatenate([part.results for part in parts]),
+        np.concatenate(truths) if len(truths) == len(parts) else None,
     )
+
+
+def _read_cases(videos: list[_Video], folder: Path, with_classes: bool) -> list[Case]:
+    """What is scored: the videos that have ground truth, in a folder or in samples."""
+    ranges, sequences, cases = {}, [], []
+    for name, (first, last), sequence, _, truth in videos:
+        if sequence is not None and sequence.gt_path.is_file():
+            sequences.append(sequence)
+            ranges[name] = first, last
+        elif truth is not None:
+            results = read_results(folder / f"{name}.txt", last, with_classes)
+            annotations = MOTAnnotations.from_columns(truth, np.zeros(len(truth), int))
+            case = Case(name, name, last, annotations, results).between(first, last)
+            cases.append(case if with_classes else case.of_class(ClassNumbers(1, 1)))
+    return load_cases(sequences, folder, ranges, with_classes) if sequences else cases

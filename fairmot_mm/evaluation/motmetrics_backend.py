@@ -1,7 +1,5 @@
 """Figures by motmetrics, as in FairMOT's reference implementation."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,16 +9,8 @@ from mmengine.logging import print_log
 
 from fairmot_mm.formats.mot import DISTRACTORS, evaluated_pedestrians
 
-from .cases import Case, with_ground_truth
-from .figures import (
-    CLASS_AVERAGED,
-    COMBINED,
-    COUNTS,
-    DETECTION_AVERAGED,
-    Figures,
-)
-
-_MATCHING_IOU = 0.5
+from .cases import MATCHING_IOU, Case, with_ground_truth
+from .figures import CLASS_AVERAGED, COMBINED, COUNTS, DETECTION_AVERAGED, Figures
 
 # The counts that all figures follow from; they add up over sequences.
 _MOTMETRICS_NAMES = {
@@ -47,8 +37,8 @@ def evaluate(cases: Sequence[Case]) -> Figures:
     negative visibility. The rest is matched with the considered pedestrians. As in the
     reference implementation, only frames that occur in the result file are scored:
     people on a frame without any result are not counted as missed. A warning says how
-    many such frames there are. The reference implementation tells the data set from
-    the path and filters MOT16 and MOT17 only; here every ground truth is filtered.
+    many such frames there are. The reference implementation filters MOT16 and MOT17
+    only, by their path; here every ground truth is filtered.
 
     MOTP is the mean IoU of the matches, as in TrackEval (motmetrics' own is one minus
     this).
@@ -71,17 +61,14 @@ def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
     counts = {name: _sum(map(_counts, cases[name])) for name in cases}
     figures = {name: _figures(count) for name, count in counts.items()}
     present = [figures[name] for name in with_ground_truth(cases)]
-    if not present:
-        return figures
-    averaged = {
-        key: sum(found[key] for found in present)
-        / (1 if key in COUNTS else len(present))
-        for key in present[0]
-    }
-    return figures | {
-        CLASS_AVERAGED: averaged,
-        DETECTION_AVERAGED: _figures(_sum(counts.values())),
-    }
+    if present:
+        totals = {key: sum(found[key] for found in present) for key in present[0]}
+        figures[CLASS_AVERAGED] = {
+            key: total if key in COUNTS else total / len(present)
+            for key, total in totals.items()
+        }
+        figures[DETECTION_AVERAGED] = _figures(_sum(counts.values()))
+    return figures
 
 
 def _sum(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -97,8 +84,7 @@ def _counts(case: Case) -> dict[str, float]:
     )
     counts = {key: summary[name] for key, name in _MOTMETRICS_NAMES.items()}
     # motmetrics gives the mean distance, which is NaN where nothing matched.
-    matches = counts["matches"]
-    counts["distance"] = counts["distance"] * matches if matches else 0.0
+    counts["distance"] = float(np.nan_to_num(counts["distance"] * counts["matches"]))
     return counts
 
 
@@ -113,10 +99,9 @@ def _accumulate(case: Case) -> motmetrics.MOTAccumulator:
     scored = np.unique(result_frames)
     if case.every_frame:
         scored = np.union1d(scored, people.frames)
-    unscored = np.setdiff1d(people.frames, scored)
-    if len(unscored):
+    if unscored := len(np.setdiff1d(people.frames, scored)):
         print_log(
-            f"{case.name}: {len(unscored)} annotated frames have no result line; as in "
+            f"{case.name}: {unscored} annotated frames have no result line; as in "
             "the reference implementation, motmetrics' figures do not count their "
             "people as missed",
             logger="current",
@@ -145,7 +130,7 @@ def _iou_distances(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """1 - IoU of (N, 4) and (M, 4) xywh boxes, NaN where they cannot match: (N, M)."""
     # Not motmetrics.distances.iou_matrix, which needs NumPy 1.
     distances = 1 - motmetrics.distances.boxiou(boxes[:, None], others[None])
-    return np.where(distances > 1 - _MATCHING_IOU, np.nan, distances)
+    return np.where(distances > 1 - MATCHING_IOU, np.nan, distances)
 
 
 def _matched(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -159,15 +144,14 @@ def _figures(counts: Mapping[str, float]) -> dict[str, float]:
     objects, matches = counts["objects"], counts["matches"]
     errors = counts["FP"] + counts["FN"] + counts["IDSW"]
     true, false, missed = (counts[key] for key in ("id_tp", "id_fp", "id_fn"))
+    ratios = {
+        "MOTA": (objects - errors, objects),
+        "MOTP": (matches - counts["distance"], matches),
+        "IDF1": (2 * true, 2 * true + false + missed),
+        "IDP": (true, true + false),
+        "IDR": (true, true + missed),
+    }
     fractions = {
-        "MOTA": _ratio(objects - errors, objects),
-        "MOTP": _ratio(matches - counts["distance"], matches),
-        "IDF1": _ratio(2 * true, 2 * true + false + missed),
-        "IDP": _ratio(true, true + false),
-        "IDR": _ratio(true, true + missed),
+        x: float(part / whole) if whole else 0.0 for x, (part, whole) in ratios.items()
     }
     return fractions | {key: int(counts[key]) for key in COUNTS}
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0

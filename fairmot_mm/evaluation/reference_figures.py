@@ -3,13 +3,12 @@
 FairMOT's ``test_det.py`` and ``test_emb.py`` (ifzhang/FairMOT), to the digit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torchvision.ops import box_iou
 
 MAX_DETECTIONS = 128
 
@@ -32,7 +31,9 @@ def image_figures(
         boxes, scores = boxes[kept], scores[kept]
     if len(scores) == 0:
         return 0.0, 0.0, 0.0
-    overlaps = _iou(boxes.astype(np.float32), truth.astype(np.float32))
+    found, true = (torch.from_numpy(x).float() for x in (boxes, truth))
+    # Boxes without extent give 0 / 0.
+    overlaps = box_iou(found, true).nan_to_num().numpy()
     best = overlaps.argmax(1)
     right = np.zeros(len(scores), bool)
     hits = np.flatnonzero(overlaps.max(1) > 0.5)
@@ -48,32 +49,20 @@ def image_figures(
     return area, float(recall[-2]), float(precision[-2])
 
 
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union (N, M) of boxes xyxy (N, 4) and (M, 4)."""
-    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = np.clip(bottom_right - top_left, 0, None).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
-    # The 1e-16 keeps boxes without extent from 0 / 0.
-    return intersection / (areas[0][:, None] + areas[1] - intersection + 1e-16)
-
-
 def verification_rates(
     embeddings: np.ndarray, identities: np.ndarray, levels: Sequence[float]
 ) -> list[float]:
-    """True positive rates at given false positive rates (FAR) over all pairs.
+    """True positive rates at false positive rates (``levels``, FAR), over all pairs.
 
     A pair is positive if both are the same identity; its score is the cosine
     similarity, and pairs of exactly 0 do not count. Between the points of the curve it
-    is interpolated linearly. Memory grows with the square of n: about 60 n^2 bytes.
+    is interpolated linearly. The list is empty if no pair is positive, or none is
+    negative. Memory grows with the square of n: about 60 n^2 bytes.
 
     Args:
         embeddings: (n, D) of any length but 0.
         identities: (n,).
-        levels: False positive rates.
-
-    Returns:
-        A rate per level; none at all if there are no positive or no negative pairs.
+        levels: From 0 to 1.
     """
     from sklearn.metrics import roc_curve  # takes a second to import
 

@@ -1,15 +1,16 @@
 """Figures by TrackEval under the benchmark's own protocol."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import trackeval
+
+from fairmot_mm.formats.mot import NO_CLASS
 
 from .cases import PLAIN, Case, with_ground_truth
 from .figures import (
@@ -21,6 +22,9 @@ from .figures import (
     Figures,
 )
 
+Curves = dict[str, dict[str, np.ndarray]]
+Details = dict[str, dict]
+
 _KNOWN_CLASSES = range(1, 14)
 _METRICS = (
     trackeval.metrics.HOTA(),
@@ -30,7 +34,7 @@ _METRICS = (
 
 
 def evaluate(cases: Sequence[Case]) -> Figures:
-    """Score by TrackEval under the benchmark's own protocol.
+    """Score sequences.
 
     The raw ground truth is used: a detection that matches a distractor (static
     person, person on vehicle, reflection, ...) is neither right nor wrong. The
@@ -44,82 +48,114 @@ def evaluate(cases: Sequence[Case]) -> Figures:
     Raises:
         ValueError: A class is unknown.
     """
-    scores = _scores(cases)
-    return {name: _figures(*(score[name] for score in scores)) for name in scores[0]}
+    return {name: _figures(*found) for name, found in _scores(cases).items()}
 
 
 def evaluate_by_class(cases: Mapping[str, Sequence[Case]]) -> Figures:
-    """Score the classes by TrackEval and combine them as it does.
+    """Score classes, as :func:`evaluate`, and combine them as TrackEval does.
 
     Returns:
         All ``NAMES`` by class, and for ``'class_averaged'`` (the mean of fractions over
         the classes that have ground truth; counts add up) and ``'detection_averaged'``
         (of all objects, whatever their class).
+    """
+    scores = {name: _scores(of_class)[COMBINED] for name, of_class in cases.items()}
+    present = {name: scores[name] for name in with_ground_truth(cases)}
+    if present:
+        scores |= {
+            CLASS_AVERAGED: _combine(present, "combine_classes_class_averaged"),
+            DETECTION_AVERAGED: _combine(scores, "combine_classes_det_averaged"),
+        }
+    return {name: _figures(*found) for name, found in scores.items()}
+
+
+def evaluate_in_detail(cases: Sequence[Case]) -> tuple[Figures, Curves, Details]:
+    """Score as :func:`evaluate`, and keep what the figures were computed from.
+
+    Returns:
+        The figures; by sequence and for ``'COMBINED'``, ``HOTA``, ``DetA`` and ``AssA``
+        (19,) over the localisation thresholds 0.05, 0.1, ..., 0.95; and by sequence,
+        what TrackEval's metrics were given.
 
     Raises:
         ValueError: A class is unknown.
     """
-    scores = {name: [s[COMBINED] for s in _scores(cases[name])] for name in cases}
-    figures = {name: _figures(*scores[name]) for name in cases}
-    averages: dict[str, list[Mapping]] = {CLASS_AVERAGED: [], DETECTION_AVERAGED: []}
-    present = with_ground_truth(cases)
-    if not present:
-        return figures
-    for i, metric in enumerate(_METRICS):
-        by_name = {name: score[i] for name, score in scores.items()}
-        averages[DETECTION_AVERAGED].append(
-            metric.combine_classes_det_averaged(by_name)
-        )
-        averages[CLASS_AVERAGED].append(
-            metric.combine_classes_class_averaged({k: by_name[k] for k in present})
-        )
-    return figures | {name: _figures(*found) for name, found in averages.items()}
+    details = {case.name: _preprocessed(case) for case in cases}
+    scores = {name: _score(data) for name, data in details.items()}
+    scores[COMBINED] = _combine(scores, "combine_sequences")
+    curves = {
+        name: {key: found[0][key] for key in ("HOTA", "DetA", "AssA")}
+        for name, found in scores.items()
+    }
+    figures = {name: _figures(*found) for name, found in scores.items()}
+    return figures, curves, details
 
 
-def _scores(cases: Sequence[Case]) -> list[dict[str, dict]]:
+def score_sequence(case: Case) -> list[dict]:
+    """What each metric finds in one sequence, for :func:`combine`.
+
+    Raises:
+        ValueError: A class is unknown.
+    """
+    return _score(_preprocessed(case))
+
+
+def combine(scores: Mapping[str, list[dict]]) -> Figures:
+    """Figures of sequences that :func:`score_sequence` scored, as of :func:`evaluate`.
+
+    Args:
+        scores: By sequence.
+    """
+    found = {**scores, COMBINED: _combine(scores, "combine_sequences")}
+    return {name: _figures(*score) for name, score in found.items()}
+
+
+def _scores(cases: Sequence[Case]) -> dict[str, list[dict]]:
     """What each metric finds, by sequence and for ``'COMBINED'``."""
-    scores: list[dict[str, dict]] = [{} for _ in _METRICS]
-    # TrackEval reads files and prints as it goes.
+    scores = {case.name: score_sequence(case) for case in cases}
+    return scores | {COMBINED: _combine(scores, "combine_sequences")}
+
+
+def _preprocessed(case: Case) -> dict:
+    """What TrackEval's metrics read: it reads files and prints as it goes."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        dataset = _write_dataset(Path(folder), case)
+        raw = dataset.get_raw_seq_data("tracker", case.name)
+        return dataset.get_preprocessed_seq_data(raw, "pedestrian")
+
+
+def _score(data: dict) -> list[dict]:
+    """What each metric finds in a preprocessed sequence."""
     with contextlib.redirect_stdout(io.StringIO()):
-        for case in cases:
-            with tempfile.TemporaryDirectory() as folder:
-                dataset = _write_dataset(Path(folder), case)
-                raw = dataset.get_raw_seq_data("tracker", case.name)
-                data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
-            for metric, score in zip(_METRICS, scores, strict=True):
-                score[case.name] = metric.eval_sequence(data)
-        for metric, score in zip(_METRICS, scores, strict=True):
-            score[COMBINED] = metric.combine_sequences(score)
-    return scores
+        return [metric.eval_sequence(data) for metric in _METRICS]
+
+
+def _combine(scores: Mapping[str, Sequence[dict]], method: str) -> list[dict]:
+    """What each metric makes of several sequences or classes by a method of its own."""
+    columns = zip(*scores.values(), strict=True)
+    return [
+        getattr(metric, method)(dict(zip(scores, column, strict=True)))
+        for metric, column in zip(_METRICS, columns, strict=True)
+    ]
 
 
 def _write_dataset(folder: Path, case: Case) -> trackeval.datasets.MotChallenge2DBox:
     """Write the case to ``folder`` as TrackEval reads it."""
     if case.protocol != PLAIN:
         _check_classes(case)
-    annotations, name = case.annotations, f"{case.name}.txt"
-    _write_columns(
-        folder / "gt" / name,
-        annotations.frames,
-        annotations.ids,
-        annotations.boxes,
-        annotations.marks,
-        annotations.classes,
-        annotations.visibility,
-    )
+    columns = astuple(case.annotations)[:-1]  # as in gt.txt, but for the line numbers
+    _write_columns(folder / case.name / "gt" / "gt.txt", *columns)
     # No class: TrackEval ignores a tracker's, but refuses any above 1.
-    _write_columns(
-        folder / "tracker" / name,
-        *(case.results[:, 0], case.results[:, 1], case.results[:, 2:7]),
-        np.full(len(case.results), -1),
-    )
+    columns = case.results[:, :7], np.full(len(case.results), NO_CLASS)
+    _write_columns(folder / "tracker" / "data" / f"{case.name}.txt", *columns)
     return trackeval.datasets.MotChallenge2DBox(
         {
-            "GT_FOLDER": str(folder / "gt"),
-            "GT_LOC_FORMAT": "{gt_folder}/{seq}.txt",
+            "GT_FOLDER": str(folder),
             "TRACKERS_FOLDER": str(folder),
             "TRACKERS_TO_EVAL": ["tracker"],
-            "TRACKER_SUB_FOLDER": "",
             "BENCHMARK": case.protocol,
             "SEQ_INFO": {case.name: case.length},
             "SKIP_SPLIT_FOL": True,
@@ -140,30 +176,23 @@ def _check_classes(case: Case) -> None:
         )
 
 
-def _write_columns(
-    path: Path, frames: np.ndarray, ids: np.ndarray, *others: np.ndarray
-) -> None:
-    """Write columns without losing a digit.
-
-    Identities are renumbered from 0: TrackEval indexes arrays by them, so large ones
-    exhaust the memory and negative ones are confused with others.
-    """
-    labels = np.unique(ids, return_inverse=True)[1]
-    table = np.column_stack((frames, labels, *others))
-    path.parent.mkdir(exist_ok=True)
+def _write_columns(path: Path, *columns: np.ndarray) -> None:
+    """Write frames, identities and others without losing a digit."""
+    table = np.column_stack(columns)
+    # TrackEval indexes arrays by identities, so large ones exhaust the memory and
+    # negative ones are confused with others.
+    table[:, 1] = np.unique(table[:, 1], return_inverse=True)[1]
+    path.parent.mkdir(parents=True)
     np.savetxt(path, table, fmt="%.17g", delimiter=",")
 
 
 def _figures(hota: Mapping, clear: Mapping, identity: Mapping) -> dict[str, float]:
-    fractions = {key: np.mean(hota[key]) for key in ("HOTA", "DetA", "AssA")}
-    fractions |= {key: clear[key] for key in ("MOTA", "MOTP")}
-    fractions |= {key: identity[key] for key in ("IDF1", "IDP", "IDR")}
+    counts = {"FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
+    found = {**hota, **clear, **identity, **counts}
     if not clear["CLR_TP"] + clear["CLR_FN"]:
         # Without people, TrackEval gives 0 for one sequence, but minus the number of
         # false positives for several.
-        fractions["MOTA"] = 0.0
-    counts = {"FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
-    counts |= {key: clear[key] for key in ("IDSW", "MT", "ML", "Frag")}
-    return {key: float(fractions[key]) for key in FRACTIONS} | {
-        key: int(counts[key]) for key in COUNTS
-    }
+        found["MOTA"] = 0.0
+    # HOTA, DetA and AssA are arrays.
+    fractions = {key: float(np.mean(found[key])) for key in FRACTIONS}
+    return fractions | {key: int(found[key]) for key in COUNTS}

@@ -1,17 +1,13 @@
 """Errors in annotation files: raised at once, or collected for a report.
 
-Readers hand each error to a sink and go on without what is wrong. The default sink is
+Readers hand each error to a sink and skip what is wrong. The default sink is
 :func:`raise_error`; the ``append`` of a list collects them.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class AnnotationError:
     Attributes:
         kind: What it is in a word or two, for counting.
         path: The file.
-        line: Its line, from 1, or None where there are no lines.
+        line: From 1, or None where there are no lines.
         text: What is wrong, and what was expected.
         exception: What to raise for it; a ValueError if None.
     """
@@ -41,39 +37,8 @@ ErrorSink = Callable[[AnnotationError], None]
 
 
 def raise_error(error: AnnotationError) -> None:
-    """Stop at the first error.
-
-    Raises:
-        ValueError: ``PATH:LINE: TEXT``, unless the error has an exception of its own.
-    """
+    """Raise the exception of an error, or ValueError: ``PATH:LINE: TEXT``."""
     raise error.exception or ValueError(str(error))
-
-
-def report_rows(
-    errors: ErrorSink,
-    kind: str,
-    path: str | Path,
-    lines: np.ndarray,
-    bad: np.ndarray,
-    describe: Callable[[int], str],
-) -> np.ndarray:
-    """Report the bad rows of a table, the first in the file first.
-
-    Args:
-        errors: Takes the errors.
-        kind: Their kind.
-        path: The file.
-        lines: (N,) line of each row.
-        bad: (N,) mask of what is wrong.
-        describe: Says what is wrong with a row, given its index.
-
-    Returns:
-        (N,) mask of the rows that are right.
-    """
-    rows = np.flatnonzero(bad)
-    for row in rows[np.argsort(lines[rows], kind="stable")].tolist():
-        errors(AnnotationError(kind, path, int(lines[row]), describe(row)))
-    return ~bad
 
 
 @contextmanager

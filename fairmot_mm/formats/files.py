@@ -3,11 +3,7 @@ from pathlib import Path
 
 
 def annotation_files(folder: Path, pattern: str) -> list[Path]:
-    """Annotation files of a folder, sorted, without hidden ones.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
+    """Files of a folder, sorted, without hidden ones; FileNotFoundError if none."""
     found = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
     if not found:
         raise FileNotFoundError(
@@ -18,33 +14,21 @@ def annotation_files(folder: Path, pattern: str) -> list[Path]:
 
 def is_file_name(text: str) -> bool:
     """Whether a text is the name of a file on any system, and not a path."""
-    return (
-        text.isprintable()
-        and text.strip() not in ("", ".", "..")
-        and not set(text) & set("/\\:")
-    )
+    forbidden = set(text) & set("/\\:")
+    return text.isprintable() and text.strip() not in ("", ".", "..") and not forbidden
 
 
 def read_text(path: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        ValueError: ``FILE:LINE`` is not UTF-8.
-    """
-    content = path.read_bytes()
+    """Read a text file; ValueError names the line that is not UTF-8."""
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line}: no text: {error}") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}:{line}: not UTF-8 text: {error}") from error
 
 
 def read_json(path: Path) -> object:
-    """Read a JSON file.
-
-    Raises:
-        ValueError: ``FILE:LINE`` is no JSON.
-    """
+    """Read a JSON file; ValueError names the line that is not JSON."""
     text = read_text(path)
     try:
         return parse_json(text)
@@ -56,34 +40,24 @@ def read_json(path: Path) -> object:
 
 
 def parse_json(text: str) -> object:
-    """Parse JSON strictly: no NaN or infinity, no key twice in an object.
-
-    Raises:
-        ValueError: It is no JSON.
-    """
-    return json.loads(
-        text, parse_constant=_refuse_constant, object_pairs_hook=_with_unique_keys
-    )
+    """Parse JSON; ValueError if it has NaN, infinity or a key twice in an object."""
+    return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique_keys)
 
 
 def json_number(value: object) -> float:
-    """A number of a JSON file.
-
-    Raises:
-        ValueError: It is none, or too large.
-    """
+    """A number of a JSON file; ValueError if it is something else, or too large."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     if abs(value) > 2**53:  # past this, float64 skips whole numbers
         raise ValueError(f"{value!r} is too large")
     return float(value)
 
 
-def _refuse_constant(name: str) -> object:
+def _refuse(name: str) -> object:
     raise ValueError(f"{name} is no JSON, expected a finite number")
 
 
-def _with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

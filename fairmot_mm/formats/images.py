@@ -1,25 +1,21 @@
 import os
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .annotation_errors import AnnotationError, ErrorSink, raise_error
 from .writing import write_file
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_EXIF_ORIENTATION = 0x0112
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file, (H, W, 3) BGR uint8.
-
-    Raises:
-        OSError: It is missing, broken or cut off.
-    """
+    """Read an image, (H, W, 3) BGR uint8; OSError if it is missing or cut off."""
     try:
         content = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except OSError as error:
@@ -32,28 +28,16 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an image in the format of its name, whole or not at all.
-
-    Args:
-        path: The file; its folder is created.
-        image: (H, W, 3) BGR uint8.
-
-    Raises:
-        OSError: It cannot be written.
-    """
+    """Write an image, (H, W, 3) BGR uint8, in the format of its name, or not at all."""
     write_file(Path(path), cv2.imencode(Path(path).suffix, image)[1].tobytes())
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height as the image is loaded, from its header alone.
-
-    Raises:
-        OSError: The image cannot be read.
-    """
+    """Width and height as loaded, from the header alone; OSError if it is broken."""
     try:
         with Image.open(path) as image:
             width, height = image.size
-            rotated = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
             return (height, width) if rotated else (width, height)
     except Exception as error:
         raise OSError(f"unreadable image {path}: {error}. Restore the file") from error
@@ -68,26 +52,24 @@ def image_names(folder: Path) -> list[str]:
     Raises:
         ValueError: Some names are numbers and others are not.
     """
-    found = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    found = [name for name in found if name.lower().endswith(IMAGES)]
-    found = [name for name in found if not name.startswith(".")]
-    found.sort(key=lambda name: (_natural_order(Path(name).stem), name))
-    numbered = [name for name in found if _is_number(Path(name).stem)]
-    others = [name for name in found if not _is_number(Path(name).stem)]
-    if numbered and others:
+    files = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = [name for name in files if name.lower().endswith(IMAGES)]
+    names = [name for name in names if not name.startswith(".")]
+    names.sort(key=lambda name: (_natural_order(Path(name).stem), name))
+    first = {_number(name) is None: name for name in reversed(names)}
+    if len(first) == 2:
         raise ValueError(
-            f"{folder}: {numbered[0]} is named by its number, {others[0]} is not, so "
-            "their order is unknown: remove or rename the odd one"
+            f"{folder}: {first[False]} is named by its number, {first[True]} is not, "
+            "so their order is unknown: remove or rename the odd one"
         )
-    return numbered or others
+    return names
 
 
 def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Images of a sequence in order.
+    """Paths and frame numbers (n,) of a sequence's images, in order.
 
-    Returns:
-        n paths, and their frame numbers (n,): their names where these are numbers,
-        otherwise counted from 1 in the order of :func:`image_names`.
+    The numbers are their names where these are numbers, otherwise counted from 1 in the
+    order of :func:`image_names`.
 
     Raises:
         FileNotFoundError: There is no image.
@@ -96,37 +78,32 @@ def frame_images(folder: Path) -> tuple[list[str], np.ndarray]:
     names = image_names(folder)
     if not names:
         raise FileNotFoundError(f"{folder}: no images; check data_root and the folder")
-    numbers = np.arange(1, len(names) + 1)
-    if _is_number(Path(names[0]).stem):
-        numbers = np.array([int(Path(name).stem) for name in names])
-        repeated = np.flatnonzero(np.diff(numbers) == 0)
-        if len(repeated):
-            first, second = names[repeated[0]], names[repeated[0] + 1]
-            raise ValueError(f"{folder}: {first} and {second} are the same frame")
+    numbers = np.array([_number(name) for name in names])
+    if numbers[0] is None:
+        numbers = np.arange(1, len(names) + 1)
+    repeated = np.flatnonzero(np.diff(numbers) == 0)
+    if len(repeated):
+        first, second = names[repeated[0] : repeated[0] + 2]
+        raise ValueError(f"{folder}: {first} and {second} are the same frame")
     return [str(folder / name) for name in names], numbers
 
 
 def report_missing_images(
     paths: Iterable[str], source: object, errors: ErrorSink = raise_error
 ) -> np.ndarray:
-    """Find images that are missing before hours of training do.
+    """Mask (N,) of the images that are there; the missing ones are reported.
 
     Args:
         paths: N files.
         source: What lists them, for the message.
         errors: Takes the missing ones.
-
-    Returns:
-        (N,) mask of the files that are there.
     """
-    folders: dict[str, dict[str, str]] = {}
+    files_by_name = cache(_files_by_name)
     present, missing = [], []
     # Strings, as a million instances of Path would take seconds.
     for path in paths:
         folder, name = os.path.split(path)
-        if folder not in folders:
-            folders[folder] = _files_by_name(folder)
-        files = folders[folder]
+        files = files_by_name(folder)
         found = files.get(name) or files.get(name.lower())
         # The file system, too, may take upper and lower case for the same.
         present.append(found == path or (found is not None and Path(path).exists()))
@@ -151,9 +128,8 @@ def _files_by_name(folder: str) -> dict[str, str]:
     place = _in_any_case(Path(folder))
     if place is None:
         return {}
-    names = [entry.name for entry in place.iterdir()]
     written = folder if place == Path(folder) else place
-    files = {name: os.path.join(written, name) for name in names}  # noqa: PTH118
+    files = {x.name: os.path.join(written, x.name) for x in place.iterdir()}  # noqa: PTH118
     return {name.lower(): path for name, path in files.items()} | files
 
 
@@ -168,8 +144,10 @@ def _in_any_case(folder: Path) -> Path | None:
     return next((p for p in parent.iterdir() if p.name.lower() == name), None)
 
 
-def _is_number(stem: str) -> bool:
-    return stem.isascii() and stem.isdigit()
+def _number(name: str) -> int | None:
+    """The number that is the name of an image."""
+    stem = Path(name).stem
+    return int(stem) if stem.isascii() and stem.isdigit() else None
 
 
 def _natural_order(stem: str) -> list[str | int]:

@@ -1,19 +1,18 @@
 """Folders in the MOTChallenge layout.
 
-A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is
-ground truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in
-pixels with (x, y) the top left corner.
+A sequence is ``SEQ/seqinfo.ini``, ``SEQ/img1/000001.jpg`` and, where there is ground
+truth, ``SEQ/gt/gt.txt``. Frames count from 1; boxes are (x, y, w, h) in pixels with
+(x, y) the top left corner.
 """
-
-from __future__ import annotations
 
 import configparser
 import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,8 +57,8 @@ class MOTSequence:
         name: Name of the sequence, also that of its result file.
         length: Number of frames.
         frame_rate: Frames per second.
-        width: Width of the frames in pixels.
-        height: Height of the frames in pixels.
+        width: Of the frames, in pixels.
+        height: Of the frames, in pixels.
         image_dir: Folder of the frames, relative to ``root``.
         extension: How the names of the frames end, with the dot.
         gt_file: Ground truth, relative to ``root``.
@@ -98,7 +97,7 @@ class MOTAnnotations:
         marks: (N,) int64; 0 where the benchmark does not consider the line.
         classes: (N,) int64; -1 where the format has none (MOT15).
         visibility: (N,) float64; 1.0 where the format has none.
-        lines: (N,) int64, line number in the file, from 1.
+        lines: (N,) int64, line number in the file, from 1; 0 if there is no file.
     """
 
     frames: np.ndarray
@@ -112,16 +111,30 @@ class MOTAnnotations:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @classmethod
+    def from_columns(cls, values: np.ndarray, lines: np.ndarray) -> "MOTAnnotations":
+        """From the first 7 (no class), 8 or 9 (visibility) columns of a ``gt.txt``."""
+        count, columns = values.shape
+        classes = values[:, 7] if columns > 7 else np.full(count, NO_CLASS)
+        visibility = values[:, 8] if columns > 8 else np.ones(count)
+        return cls(
+            frames=values[:, 0].astype(np.int64),
+            ids=values[:, 1].astype(np.int64),
+            boxes=values[:, 2:6],
+            marks=values[:, 6].astype(np.int64),
+            classes=classes.astype(np.int64),
+            visibility=np.where(classes == NO_CLASS, 1.0, visibility),
+            lines=lines,
+        )
+
     @property
     def is_mot15(self) -> bool:
         """Whether no line has a class, as in MOT15."""
         return bool(np.all(self.classes == NO_CLASS))
 
-    def select(self, rows: np.ndarray) -> MOTAnnotations:
+    def select(self, rows: np.ndarray) -> "MOTAnnotations":
         """Keep some rows: (N,) mask, or (M,) indices."""
-        return MOTAnnotations(
-            **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
-        )
+        return MOTAnnotations(**{name: x[rows] for name, x in vars(self).items()})
 
 
 def read_sequence(root: str | Path) -> MOTSequence:
@@ -141,7 +154,7 @@ def read_sequence(root: str | Path) -> MOTSequence:
             f"{path}{f':{line}' if line else ''}: name is {name!r}, expected a plain "
             "file name, as the results are written to NAME.txt"
         )
-    sequence = MOTSequence(
+    six = MOTSequence(
         root=root,
         name=name,
         length=_positive(path, info, "seqLength", int),
@@ -151,10 +164,9 @@ def read_sequence(root: str | Path) -> MOTSequence:
         image_dir=info.get("imDir") or MOTSequence.image_dir,
         extension=info.get("imExt") or MOTSequence.extension,
     )
-    eight_digits = replace(sequence, digits=8)
-    if not sequence.image_path(1).exists() and eight_digits.image_path(1).exists():
-        return eight_digits
-    return sequence
+    eight = replace(six, digits=8)
+    is_eight = eight.image_path(1).exists() and not six.image_path(1).exists()
+    return eight if is_eight else six
 
 
 def write_sequence_info(sequence: MOTSequence) -> None:
@@ -173,41 +185,36 @@ def folder_name(folder: Path) -> str:
 
 
 def find_sequences(
-    root: str | Path,
-    names: Iterable[str] | None = None,
-    detector: str | None = None,
+    root: str | Path, names: Iterable[str] | None = None, detector: str | None = None
 ) -> list[MOTSequence]:
     """Find the sequences of a folder.
 
     Args:
         root: Folder of sequence folders, or one sequence folder.
         names: Folder names to take, in this order; all, sorted, if None.
-        detector: Keep only the folders whose names end in ``-DETECTOR``: MOT17
-            ships every sequence once for each of three detectors.
+        detector: Keep only the folders whose names end in ``-DETECTOR``: MOT17 ships
+            every sequence once for each of three detectors.
 
     Raises:
         FileNotFoundError: ``root`` is missing.
-        ValueError: A sequence of ``names`` is missing, two sequences bear the
-            same name, or there is none at all.
+        ValueError: A sequence is missing, two have the same name, or there is none.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder of MOTChallenge sequences")
     candidates = [root] if _is_sequence(root) else sorted(root.iterdir())
     folders = {folder_name(path): path for path in candidates if _is_sequence(path)}
-    chosen = list(folders) if names is None else list(names)
-    missing = [name for name in chosen if name not in folders]
-    if missing:
-        raise ValueError(
-            f"{root}: no sequence {', '.join(missing)}; "
-            f"there is {', '.join(folders) or 'none'}"
-        )
+    chosen = list(folders if names is None else names)
+    if missing := [name for name in chosen if name not in folders]:
+        there = ", ".join(folders) or "none"
+        raise ValueError(f"{root}: no sequence {', '.join(missing)}; there is {there}")
+    which = ""
     if detector is not None:
         chosen = [name for name in chosen if name.endswith(f"-{detector}")]
+        which = f" whose name ends in -{detector}"
     if not chosen:
-        suffix = "" if detector is None else f" whose name ends in -{detector}"
         raise ValueError(
-            f"{root}: no sequence{suffix} found; expected folders that hold seqinfo.ini"
+            f"{root}: no sequence{which} found; expected folders that hold seqinfo.ini"
         )
     sequences = [read_sequence(folders[name]) for name in chosen]
     check_unique_names(sequences)
@@ -215,34 +222,26 @@ def find_sequences(
 
 
 def check_unique_names(sequences: Sequence[MOTSequence]) -> None:
-    """Refuse sequences that would share a result file.
-
-    Raises:
-        ValueError: Two sequences bear the same name.
-    """
-    roots: dict[str, Path] = {}
-    for sequence in sequences:
-        if sequence.name in roots:
+    """Refuse sequences of one name (ValueError), as they would share a result file."""
+    for first, second in combinations(sequences, 2):
+        if first.name == second.name:
             raise ValueError(
-                f"two sequences are named {sequence.name}: {roots[sequence.name]} and "
-                f"{sequence.root}; names (in seqinfo.ini) must differ"
+                f"two sequences are named {first.name}: {first.root} and "
+                f"{second.root}; names (in seqinfo.ini) must differ"
             )
-        roots[sequence.name] = sequence.root
 
 
 def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnotations:
     """Read and check the ground truth of a sequence.
 
     Lines have nine columns ``frame,id,x,y,w,h,mark,class,visibility`` (MOT16 and
-    later), or ten without classes (MOT15: the last three are a position in the
-    world, or -1). Seven or eight columns, without class or visibility, do too.
-    The benchmark's identities count from 1; others that share its layout count from 0.
+    later), or ten without classes (MOT15: the last three are a position in the world,
+    or -1). Seven or eight columns, without class or visibility, do too. The benchmark's
+    identities count from 1; others that share its layout count from 0.
 
-    Args:
-        sequence: The sequence.
-        errors: Takes lines that are no finite numbers or have too few columns, frames
-            outside the sequence, identities twice in a frame, and considered lines
-            (mark other than 0) with an empty box or a negative identity.
+    Lines are reported that have too few columns or anything but finite numbers, a frame
+    outside the sequence, an identity twice in a frame, or, if they are considered (mark
+    other than 0), an empty box or a negative identity.
 
     Raises:
         FileNotFoundError: The sequence has no ground truth.
@@ -250,16 +249,14 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
     """
     path = sequence.gt_path
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no ground truth; sequences of a test split have none"
-        )
+        raise FileNotFoundError(f"{path}: no ground truth; test splits have none")
     table = read_table(path, 7, errors)
     if not len(table.values):
         raise ValueError(f"{path}: empty ground truth; expected a line per box")
-    columns = table.values.shape[1]
-    # From ten columns on, column 8 is no class but a position in the world.
-    has_classes = columns in (8, 9)
-    integers = {0: "frame", 1: "id", 6: "mark"} | ({7: "class"} if has_classes else {})
+    if table.values.shape[1] > 9:  # MOT15's position in the world
+        table = replace(table, values=table.values[:, :7])
+    integers = {0: "frame", 1: "id", 6: "mark", 7: "class"}
+    integers = {i: name for i, name in integers.items() if i < table.values.shape[1]}
     table = check_keys(table, integers, sequence.length)
     values = table.values
     table = table.without(
@@ -276,28 +273,11 @@ def read_gt(sequence: MOTSequence, errors: ErrorSink = raise_error) -> MOTAnnota
             "width and height above 0"
         ),
     )
-    values = table.values
-    classes = values[:, 7] if has_classes else np.full(len(values), NO_CLASS)
-    visibility = np.ones(len(values))
-    if columns == 9:
-        visibility = np.where(classes != NO_CLASS, values[:, 8], 1.0)
-    return MOTAnnotations(
-        frames=values[:, 0].astype(np.int64),
-        ids=values[:, 1].astype(np.int64),
-        boxes=values[:, 2:6],
-        marks=values[:, 6].astype(np.int64),
-        classes=classes.astype(np.int64),
-        visibility=visibility,
-        lines=table.lines,
-    )
+    return MOTAnnotations.from_columns(table.values, table.lines)
 
 
 def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
-    """Which lines the benchmark scores: considered, and pedestrians.
-
-    Returns:
-        (N,) mask.
-    """
+    """Mask (N,) of the lines that the benchmark scores: considered pedestrians."""
     pedestrian = np.isin(annotations.classes, (PEDESTRIAN, NO_CLASS))
     return (annotations.marks != 0) & pedestrian
 
@@ -305,27 +285,20 @@ def evaluated_pedestrians(annotations: MOTAnnotations) -> np.ndarray:
 def split_range(sequence: MOTSequence, half: str | None) -> tuple[int, int]:
     """First and last frame of a half of a sequence, from 1, both included.
 
-    Args:
-        sequence: The sequence.
-        half: ``first``, ``second``, or None for all of it. The first half is the
-            shorter one, as in the reference implementation.
+    The ``first`` half is the shorter one, as in the reference implementation; the other
+    is the ``second``, and None is all of the sequence.
 
     Raises:
         ValueError: ``half`` is something else, or the half is empty.
     """
-    length = sequence.length
-    ranges = {
-        None: (1, length),
-        "first": (1, length // 2),
-        "second": (length // 2 + 1, length),
-    }
+    root, length, middle = sequence.root, sequence.length, sequence.length // 2
+    ranges = {None: (1, length), "first": (1, middle), "second": (middle + 1, length)}
     if half not in ranges:
         raise ValueError(f"{half=}: choose 'first', 'second' or None")
     first, last = ranges[half]
     if last < first:
-        raise ValueError(
-            f"{sequence.root}: the {half} half of its seqLength of {length} is empty"
-        )
+        which = f"the {half} half of its seqLength of {length}"
+        raise ValueError(f"{root}: {which} is empty")
     return first, last
 
 
@@ -365,26 +338,18 @@ def _read_ini_section(path: Path) -> configparser.SectionProxy:
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as e:
         raise ValueError(f"{path}:{e.lineno}: {e.message}, expected it once") from e
     if not parser.has_section("Sequence"):
-        raise ValueError(
-            f"{path}: no section [Sequence], in which the keys are expected"
-        )
+        raise ValueError(f"{path}: no section [Sequence], where the keys are expected")
     return parser["Sequence"]
 
 
-def _positive(
-    path: Path,
-    info: configparser.SectionProxy,
-    key: str,
-    number: Callable[[str], Number],
-) -> Number:
+def _positive(path: Path, info: Mapping, key: str, number: type[Number]) -> Number:
     """A key of ``seqinfo.ini`` as a positive ``number`` (int or float)."""
-    expected = f"a positive {'whole ' if number is int else ''}number"
-    text = info.get(key)
-    if text is None:
-        raise ValueError(f"{path}: key {key} is missing, expected {expected}")
+    text = info.get(key, "")
     with contextlib.suppress(ValueError):
         parse_number(text)
         value = number(text)
         if math.isfinite(value) and value > 0:
             return value
-    raise ValueError(f"{path}: key {key} is {text!r}, expected {expected}")
+    found = repr(text) if key in info else "missing"
+    kind = "whole number" if number is int else "number"
+    raise ValueError(f"{path}: key {key} is {found}, expected a positive {kind}")

@@ -9,55 +9,40 @@ from .boxes import xyxy_to_xywh
 from .tables import check_keys, read_table
 from .writing import write_file
 
-# Frame, identity, x, y, w, h, score.
-_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,-1,-1,-1\n"
-# The same with the class, from 1, in the column where VisDrone's results have it.
-_CLASS_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
+# Frame, identity, x, y, w, h, score and, where VisDrone's results have it, the class.
+_LINE = "%d,%d,%.3f,%.3f,%.3f,%.3f,%.4f,%d,-1,-1\n"
 
 
 def result_rows(frame_number: int, tracks: InstanceData) -> np.ndarray:
-    """Rows of a result file from the tracks of one frame.
+    """Rows (N, 7) of a result file: frame, identity, x, y, w, h, score.
 
     Args:
         frame_number: Number of the frame, from 1.
         tracks: ``bboxes`` (N, 4) xyxy in pixels, ``scores`` and ``instances_id``.
-
-    Returns:
-        (N, 7) frame, identity, x, y, w, h, score.
     """
     tracks = tracks.numpy()
-    boxes = tracks.bboxes.astype(np.float64).reshape(-1, 4)
+    boxes = xyxy_to_xywh(tracks.bboxes.astype(np.float64).reshape(-1, 4))
     frames = np.full(len(boxes), frame_number)
-    return np.column_stack(
-        (frames, tracks.instances_id, xyxy_to_xywh(boxes), tracks.scores)
-    )
+    return np.column_stack((frames, tracks.instances_id, boxes, tracks.scores))
 
 
 def result_lines(rows: np.ndarray, classes: np.ndarray | None = None) -> str:
-    """Lines of a result file, sorted by (frame, id).
+    """Lines of a result file in the benchmark's format, sorted by (frame, id).
 
     Args:
         rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
-        classes: (N,) from 1, for the eighth column; the benchmark's format if None.
+        classes: (N,) from 1, for the eighth column, which is -1 if None.
     """
-    line = _LINE if classes is None else _CLASS_LINE
-    columns = rows if classes is None else np.column_stack((rows, classes))
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    return "".join(line % tuple(row) for row in columns[order].tolist())
+    classes = np.full(len(rows), -1) if classes is None else classes
+    columns = np.column_stack((rows, classes))
+    columns = columns[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return "".join(_LINE % tuple(row) for row in columns.tolist())
 
 
 def write_results(
     path: str | Path, rows: np.ndarray, classes: np.ndarray | None = None
 ) -> None:
-    """Write a result file in the benchmark's format, sorted by (frame, id).
-
-    It is either whole or not there, see :func:`write_file`.
-
-    Args:
-        path: File to write; its folder is created.
-        rows: (N, 7) frame (from 1), id, x, y, w, h in pixels, score.
-        classes: See :func:`result_lines`.
-    """
+    """Write :func:`result_lines` by :func:`write_file`, whole or not at all."""
     write_file(Path(path), result_lines(rows, classes).encode())
 
 
@@ -72,14 +57,14 @@ def read_results(
         with_classes: Read the eighth column as well: the class, from 1.
 
     Returns:
-        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if
-        the file has none); (N, 8) with classes.
+        (N, 7) float64, sorted by (frame, id): frame, id, x, y, w, h, score (1 if the
+        file has none); (N, 8) with classes.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: ``FILE:LINE`` is not what it should be: not a finite number, too
-            few columns, a frame below 1 or beyond ``length``, an identity twice in a
-            frame, a class that is no whole number from 1.
+        ValueError: ``FILE:LINE`` has too few columns, something other than finite
+            numbers, a frame outside 1 to ``length``, an identity that its frame has
+            already, or a class that is not a whole number from 1.
     """
     path = Path(path)
     if not path.is_file():
@@ -94,7 +79,6 @@ def read_results(
             values[:, 7] < 1,
             lambda i: f"class {values[i, 7]:.0f}, expected 1 or more",
         )
-        return values[:, :8]
     if values.shape[1] == 6:
         values = np.column_stack((values, np.ones(len(values))))
-    return values[:, :7]
+    return values[:, : 8 if with_classes else 7]

@@ -1,16 +1,14 @@
 """Files with a line of numbers per box, as most tracking benchmarks have them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from .annotation_errors import AnnotationError, ErrorSink, raise_error, report_rows
+from .annotation_errors import AnnotationError, ErrorSink, raise_error
 
 Row = TypeVar("Row")
 Line = tuple[int, str]  # number from 1, text
@@ -37,12 +35,18 @@ class NumberTable:
 
     def without(
         self, kind: str, bad: np.ndarray, describe: Callable[[int], str]
-    ) -> NumberTable:
-        """Report bad rows (N,), described by their indices, and leave them out."""
-        right = report_rows(self.errors, kind, self.path, self.lines, bad, describe)
-        return self.select(right) if bad.any() else self
+    ) -> "NumberTable":
+        """Leave out bad rows (N,), reported in the order of the file.
 
-    def select(self, rows: np.ndarray) -> NumberTable:
+        ``describe`` says what is wrong with a row, given its index.
+        """
+        rows = np.flatnonzero(bad)
+        for row in rows[np.argsort(self.lines[rows], kind="stable")].tolist():
+            line = int(self.lines[row])
+            self.errors(AnnotationError(kind, self.path, line, describe(row)))
+        return self.select(~bad) if len(rows) else self
+
+    def select(self, rows: np.ndarray) -> "NumberTable":
         """Keep some rows: (N,) mask, or (M,) indices."""
         return replace(self, values=self.values[rows], lines=self.lines[rows])
 
@@ -65,10 +69,9 @@ def parse_lines(
     parse: Callable[[str], Row],
     errors: ErrorSink,
 ) -> tuple[list[Row], np.ndarray]:
-    """Parse line by line; where ``parse`` raises ValueError, the line is reported.
+    """What lines hold, and their numbers (N,).
 
-    Returns:
-        What the others hold, and their numbers (N,).
+    A line is reported, and left out, if ``parse`` raises ValueError.
     """
     parsed, numbers = [], []
     for number, text in lines:
@@ -83,11 +86,7 @@ def parse_lines(
 
 
 def parse_numbers(cells: Sequence[str]) -> list[float]:
-    """Numbers of a line.
-
-    Raises:
-        ValueError: A cell is none.
-    """
+    """Numbers of a line; ValueError if a cell is something else."""
     try:
         return [parse_number(cell) for cell in cells]
     except ValueError:
@@ -96,12 +95,8 @@ def parse_numbers(cells: Sequence[str]) -> list[float]:
 
 
 def parse_number(text: str) -> float:
-    """A number in ASCII digits; Python itself also reads 1_0 and other alphabets.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if "_" in text or not text.isascii():
+    """A number; ValueError if it is something else."""
+    if "_" in text or not text.isascii():  # 1_0, or digits of another alphabet
         raise ValueError(f"not a number: {text!r}")
     return float(text)
 
@@ -111,39 +106,21 @@ def read_table(
 ) -> NumberTable:
     """Parse a comma-separated file of finite numbers, blank lines aside.
 
-    Args:
-        path: The file.
-        min_columns: Columns that each line must have.
-        errors: Takes lines with too few or other columns than the first, and those
-            that are no finite numbers.
+    Lines are reported that have fewer than ``min_columns`` columns, not as many as the
+    first, or anything but finite numbers.
     """
     numbered = read_lines(path)
     lines = np.array([number for number, _ in numbered], np.int64)
-    if not numbered:
-        return NumberTable(path, np.empty((0, min_columns)), lines, errors)
-    try:
-        rows = (row for _, row in numbered)
-        values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        values = np.empty((0, 0))
+    values = np.empty((0, 0))
+    if numbered:
+        with suppress(ValueError):
+            texts = (text for _, text in numbered)
+            values = np.loadtxt(texts, delimiter=",", comments=None, ndmin=2)
     if values.shape[1] < min_columns:
         # Line by line is slow, but knows the line; it also takes what NumPy does
         # not, such as a comma at the end.
-        parsed, lines = parse_lines(
-            path, numbered, lambda row: _parse_row(row, min_columns), errors
-        )
-        columns = len(parsed[0]) if parsed else min_columns
-        right = report_rows(
-            errors,
-            "malformed line",
-            path,
-            lines,
-            np.array([len(row) != columns for row in parsed], bool),
-            lambda i: f"{len(parsed[i])} columns, expected {columns} as on the first",
-        )
-        lines = lines[right]
-        values = np.array([parsed[i] for i in np.flatnonzero(right)])
-        values = values.reshape(-1, columns)
+        rows, lines = parse_lines(path, numbered, _row_parser(min_columns), errors)
+        values = np.array(rows) if rows else np.empty((0, min_columns))
     return NumberTable(path, values, lines, errors).without(
         "malformed line",
         ~np.all(np.isfinite(values), axis=1),
@@ -156,21 +133,20 @@ def check_keys(
 ) -> NumberTable:
     """Check frames and identities (columns 0 and 1), and sort by them.
 
+    Rows are reported and left out whose frame is outside the sequence, or whose
+    identity (negative ones included) is in the frame already.
+
     Args:
         table: The rows.
         integers: Columns that must be whole numbers, and their names.
         length: Frames of the sequence, or None for no upper limit.
-
-    Returns:
-        The rows sorted by (frame, id). Reported and left out is a frame outside the
-        sequence, and an identity that its frame has already (negative ones included).
     """
     for column, name in integers.items():
         cells = table.values[:, column]
         table = table.without(
             "malformed line",
             (cells != np.rint(cells)) | (np.abs(cells) > _LARGEST_INTEGER),
-            partial(_not_whole, name, cells),
+            lambda i: f"{name} {cells[i]:g}, expected a whole number",  # noqa: B023 (used at once)
         )
     frames = table.values[:, 0]
     most = f"at most {length}, the length of the sequence (seqLength in seqinfo.ini)"
@@ -183,8 +159,8 @@ def check_keys(
     # lexsort is stable, so of two equal keys the later line comes second.
     table = table.select(np.lexsort((table.values[:, 1], table.values[:, 0])))
     values, lines = table.values, table.lines
-    repeated = np.zeros(len(values), dtype=bool)
-    repeated[1:] = np.all(values[1:, :2] == values[:-1, :2], axis=1)
+    repeated = np.zeros(len(values), bool)
+    repeated[1:] = (values[1:, :2] == values[:-1, :2]).all(1)
     return table.without(
         "identity twice",
         repeated,
@@ -195,15 +171,20 @@ def check_keys(
     )
 
 
-def _parse_row(row: str, min_columns: int) -> list[float]:
-    cells = row.strip().removesuffix(",").split(",")
-    if len(cells) < min_columns:
-        raise ValueError(
-            f"{len(cells)} columns, expected at least {min_columns}, separated by "
-            "commas"
-        )
-    return parse_numbers(cells)
+def _row_parser(min_columns: int) -> Callable[[str], list[float]]:
+    """A parser for rows that all have as many columns as the first."""
+    columns = 0
 
+    def parse(row: str) -> list[float]:
+        nonlocal columns
+        cells = row.strip().removesuffix(",").split(",")
+        found = f"{len(cells)} columns, expected"
+        if len(cells) < min_columns:
+            raise ValueError(f"{found} at least {min_columns}, separated by commas")
+        numbers = parse_numbers(cells)
+        columns = columns or len(numbers)
+        if len(numbers) != columns:
+            raise ValueError(f"{found} {columns} as on the first")
+        return numbers
 
-def _not_whole(name: str, cells: np.ndarray, row: int) -> str:
-    return f"{name} {cells[row]:g}, expected a whole number"
+    return parse

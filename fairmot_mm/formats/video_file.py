@@ -1,7 +1,3 @@
-"""Single frames of video files."""
-
-from __future__ import annotations
-
 import functools
 import math
 import os
@@ -21,11 +17,8 @@ class VideoFile:
 
     Decoders seek by time, so each seek is checked by the timestamp it lands on.
 
-    Args:
-        path (str): The video.
-
     Raises:
-        OSError: If it cannot be opened, or has no frame.
+        OSError: The video cannot be opened, or has no frame.
     """
 
     def __init__(self, path: str) -> None:
@@ -57,7 +50,7 @@ class VideoFile:
         """Frame ``index`` from 0, (h, w, 3) BGR uint8.
 
         Raises:
-            OSError: If it cannot be decoded, or the video takes no seek.
+            OSError: It cannot be decoded, or the video takes no seek.
         """
         if not self._position <= index <= self._position + _SHORT_WAY:
             self._seek(index)
@@ -66,9 +59,8 @@ class VideoFile:
         found, image = self._capture.retrieve()
         if not found or self._position != index:
             self._restart()
-            raise OSError(
-                f"{self.path}: frame {index} of {len(self)} cannot be decoded"
-            )
+            what = f"frame {index} of {len(self)} cannot be decoded"
+            raise OSError(f"{self.path}: {what}")
         return image
 
     def _restart(self) -> None:
@@ -99,11 +91,7 @@ class VideoFile:
 
 
 def read_frame(path: str, index: int) -> np.ndarray:
-    """Frame ``index`` of a video, which stays open for the next one.
-
-    Raises:
-        OSError: If the video or the frame cannot be read.
-    """
+    """:meth:`VideoFile.read` of a video that stays open for the next frame."""
     return _opened(path, os.getpid()).read(index)
 
 
@@ -124,11 +112,9 @@ def _open(path: str) -> cv2.VideoCapture:
 
 @functools.lru_cache(1024)
 def _frame_times(path: str, modified: int, size: int) -> np.ndarray:
-    """Timestamps (n,) of the frames in milliseconds.
-
-    The packets tell them without decoding, in the order of decoding, unless some are
-    broken, not shown or without timestamp.
-    """
+    """Timestamps (n,) of the frames in milliseconds."""
+    # The packets tell them without decoding, in the order of decoding, unless some are
+    # broken, not shown or without timestamp.
     capture = _open(path)
     if capture.set(cv2.CAP_PROP_FORMAT, -1):
         times = sorted(_grab_times(capture))

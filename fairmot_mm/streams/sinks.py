@@ -38,9 +38,9 @@ class ResultsSink:
         classes = tracks.labels.numpy() + 1 if self.with_classes else None
         data = result_lines(result_rows(number + 1, tracks), classes).encode()
         try:
-            written = 0
-            while written < len(data):
-                written += self._file.write(data[written:])
+            rest = data
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._size)
@@ -75,12 +75,9 @@ class VideoSink:
 
     def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> np.ndarray:
         """Append a frame (H, W, 3), BGR uint8; returns it with its drawing."""
+        boxes, identities = tracks.bboxes, tracks.instances_id
         drawing = self._drawer.draw(
-            frame,
-            tracks.bboxes,
-            tracks.instances_id,
-            labels=tracks.labels,
-            class_names=self.class_names,
+            frame, boxes, identities, tracks.labels, class_names=self.class_names
         )
         self._writer.write(drawing)
         return drawing

@@ -1,12 +1,11 @@
 """Frames of files, streams, cameras and folders."""
 
-import logging
 from collections.abc import Generator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 
 from fairmot_mm.formats.images import IMAGES, image_names, read_image
 from fairmot_mm.structures.frame_rate import (
@@ -54,18 +53,15 @@ def open_source(
 def _frames(capture: cv2.VideoCapture, source: str | Path | int) -> Frames:
     announced, count = capture.get(cv2.CAP_PROP_FRAME_COUNT), 0
     try:
-        while True:
-            found, frame = capture.read()
-            if not found:
-                break
+        found, frame = capture.read()
+        while found:
             yield frame
             count += 1
+            found, frame = capture.read()
         if count < announced:
-            print_log(
+            MMLogger.get_current_instance().warning(
                 f"{source}: ended after {count} of {announced:.0f} announced frames, "
-                "so it may be cut off",
-                logger="current",
-                level=logging.WARNING,
+                "so it may be cut off"
             )
     finally:
         capture.release()

@@ -31,14 +31,43 @@ def read_ahead(
     Yields:
         The items in order; an error while taking one is raised in its place.
     """
-    waiting: queue.Queue = queue.Queue(size)
-    closed = threading.Event()
-    thread = threading.Thread(target=_feed, args=(items, waiting, closed), daemon=True)
+    waiting: queue.SimpleQueue = queue.SimpleQueue()
+    places, left = threading.Semaphore(size), threading.Event()
+
+    def feed() -> None:
+        error = None
+        try:
+            with closing(items):
+                for item in items:
+                    places.acquire()
+                    if left.is_set():
+                        return
+                    waiting.put((item, None))
+        except BaseException as caught:
+            error = caught
+        waiting.put((_END, error))
+
+    def take() -> Iterator[Item]:
+        while not (stop and stop.is_set()):
+            try:
+                item, error = waiting.get(timeout=0.1)  # then look at ``stop`` again
+            except queue.Empty:
+                continue
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            places.release()
+            yield item
+
+    # Not an executor, whose threads Python waits for at its end, stalled or not.
+    thread = threading.Thread(target=feed, daemon=True)
     thread.start()
     try:
-        yield _take(waiting, stop or threading.Event())
+        yield take()
     finally:
-        closed.set()
+        left.set()
+        places.release()
         thread.join(_PATIENCE)
 
 
@@ -63,38 +92,3 @@ def write_behind(
         yield submit
         for task in pending:
             task.result()
-
-
-def _feed(items: Generator, waiting: queue.Queue, closed: threading.Event) -> None:
-    error = None
-    try:
-        with closing(items):
-            for item in items:
-                if not _put((item, None), waiting, closed):
-                    return
-    except BaseException as caught:
-        error = caught
-    _put((_END, error), waiting, closed)
-
-
-def _put(entry: tuple, waiting: queue.Queue, closed: threading.Event) -> bool:
-    while not closed.is_set():
-        try:
-            waiting.put(entry, timeout=0.1)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _take(waiting: queue.Queue, stop: threading.Event) -> Iterator:
-    while not stop.is_set():
-        try:
-            item, error = waiting.get(timeout=0.1)
-        except queue.Empty:
-            continue
-        if error is not None:
-            raise error
-        if item is _END:
-            return
-        yield item

@@ -54,16 +54,11 @@ class VideoWriter:
             )
         needed = self._RESERVE + self._INDEX_ENTRY * self.num_frames
         if shutil.disk_usage(self.path.parent).free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f"disk nearly full, the video ends after {self.num_frames} frames",
-                str(self.path),
-            )
-        height, width = frame.shape[:2]
-        if height % 2 or width % 2:
-            frame = cv2.copyMakeBorder(
-                frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE
-            )
+            text = f"disk nearly full, the video ends after {self.num_frames} frames"
+            raise OSError(errno.ENOSPC, text, str(self.path))
+        below, right = (side % 2 for side in frame.shape[:2])
+        if below or right:
+            frame = cv2.copyMakeBorder(frame, 0, below, 0, right, cv2.BORDER_REPLICATE)
         self._writer.write(frame)
         self.num_frames += 1
 
@@ -77,7 +72,7 @@ class VideoWriter:
             return
         self._writer.release()
         self._writer = None
-        # OpenCV does not tell.
+        # OpenCV reports no failed write.
         capture = cv2.VideoCapture(str(self.path))
         count = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 of some OpenCVs
         if count < self.num_frames:
@@ -89,10 +84,8 @@ class VideoWriter:
     def _open(self, shape: tuple[int, ...]) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = (side + side % 2 for side in shape[:2])
-        codec = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(
-            str(self.path), codec, self.frame_rate, (width, height)
-        )
+        codec, size = cv2.VideoWriter.fourcc(*"mp4v"), (width, height)
+        writer = cv2.VideoWriter(str(self.path), codec, self.frame_rate, size)
         if not writer.isOpened():
             raise OSError(
                 f"cannot write the video {self.path} of {width}x{height} at "

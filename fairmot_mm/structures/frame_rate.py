@@ -2,9 +2,7 @@ import logging
 
 from mmengine.logging import print_log
 
-# Used when the source reports no usable frame rate.
-DEFAULT_FRAME_RATE = 30.0
-
+DEFAULT_FRAME_RATE = 30.0  # used when the source reports no usable one
 # Frames per second, from time lapse to slow motion. Beyond, a stream reports the ticks
 # of its clock (1000, 90000, ...) or nothing meaningful.
 _LOWEST, _HIGHEST = 0.01, 480.0
@@ -31,9 +29,6 @@ def usable_frame_rate(frame_rate: float | None, source: object) -> float:
     try:
         return checked_frame_rate(frame_rate)
     except ValueError as error:
-        print_log(
-            f"{source}: {error}; {DEFAULT_FRAME_RATE:g} is assumed",
-            logger="current",
-            level=logging.WARNING,
-        )
+        text = f"{source}: {error}; {DEFAULT_FRAME_RATE:g} is assumed"
+        print_log(text, logger="current", level=logging.WARNING)
         return DEFAULT_FRAME_RATE

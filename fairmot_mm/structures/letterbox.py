@@ -13,8 +13,8 @@ def fit(
     """Scale factor and border by which an image is centred in the network input.
 
     Returns:
-        The factor, and the width of the border (top, bottom, left, right) in pixels of
-        the input, before anything is rounded: ``pad_param``.
+        The factor, and ``pad_param``: the border (top, bottom, left, right) in pixels
+        of the input, before anything is rounded.
     """
     (height, width), (input_h, input_w) = image_hw, input_hw
     factor = min(input_h / height, input_w / width)
@@ -33,10 +33,9 @@ def letterbox(
         pad_value: Grey of the border.
 
     Returns:
-        The image (height, width, 3), the factor it was resized by, and the width of the
-        border on the left and on top of the resized image, before the border is rounded
-        to whole pixels: annotations are moved by it, as in the reference
-        implementation.
+        The image (height, width, 3), the factor it was resized by, and the border on
+        the left and on top, before it is rounded to whole pixels: annotations are moved
+        by it, as in the reference implementation.
     """
     factor, border, (left, top), (inner_w, inner_h) = placement(img.shape[:2], size)
     out = np.full((size[1], size[0], 3), round(pad_value), np.uint8)
@@ -108,17 +107,17 @@ def _placed(meta: dict, input_hw: Sequence[int]) -> tuple[list, list, list]:
     if "ori_shape" not in meta:
         raise KeyError("the image's metas need 'ori_shape', its (height, width)")
     height, width = meta["ori_shape"][:2]
-    if (scale_factor := meta.get("scale_factor")) is None:
+    top = left = 0.0
+    if (factors := meta.get("scale_factor")) is None:
         factor, (top, _, left, _) = fit((height, width), (input_hw[0], input_hw[1]))
-        scale_factor = (factor, factor)
+        factors = (factor, factor)
     elif "pad_param" in meta:
         top, _, left, _ = meta["pad_param"]
     else:
-        top = left = 0.0
-        _check_whole_pixels(width * scale_factor[0], height * scale_factor[1])
-    middle = (width / 2, height / 2)
-    middle_in = (left + middle[0] * scale_factor[0], top + middle[1] * scale_factor[1])
-    return list(scale_factor[:2]) * 2, list(middle * 2), list(middle_in * 2)
+        _check_whole_pixels(width * factors[0], height * factors[1])
+    middle = [width / 2, height / 2]
+    middle_in = [left + middle[0] * factors[0], top + middle[1] * factors[1]]
+    return list(factors[:2]) * 2, middle * 2, middle_in * 2
 
 
 def _check_whole_pixels(width: float, height: float) -> None:

@@ -14,9 +14,4 @@ people and objects in the view of the ``camera``; ``scene`` draws them in front 
 from .sprite import STATIC_PERSON
 from .writer import MIN_VISIBILITY, make_dataset, make_sequence
 
-__all__ = [
-    "MIN_VISIBILITY",
-    "STATIC_PERSON",
-    "make_dataset",
-    "make_sequence",
-]
+__all__ = ["MIN_VISIBILITY", "STATIC_PERSON", "make_dataset", "make_sequence"]

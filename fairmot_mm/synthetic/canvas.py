@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import colorsys
 import math
 from collections.abc import Sequence
@@ -10,6 +8,7 @@ import numpy as np
 from .camera import Point
 from .sprite import Sprite
 
+Points = Sequence[Point] | np.ndarray
 Colour = tuple[int, int, int]  # BGR
 
 _SUPERSAMPLE = 4
@@ -20,20 +19,15 @@ class Canvas:
     """Draws one object that stands on the ground, anti-aliased by supersampling.
 
     Coordinates are (across, up) from the object's foot in units of its own: ``scale``
-    pixels each. ``facing`` -1 mirrors the drawing.
+    pixels each. The drawing stays within ``extent``, half its width and its height.
+    ``facing`` -1 mirrors it.
     """
 
     def __init__(
-        self,
-        foot: Point,
-        scale: float,
-        *,
-        half_width: float,
-        height: float,
-        facing: int = 1,
+        self, foot: Point, scale: float, extent: Point, facing: int = 1
     ) -> None:
-        self._scale = scale
-        self._facing = facing
+        half_width, height = extent
+        self._scale, self._facing = scale, facing
         self._left = math.floor(foot[0] - half_width * scale)
         self._top = math.floor(foot[1] - height * scale)
         self._foot = foot[0] - self._left, foot[1] - self._top
@@ -42,35 +36,21 @@ class Canvas:
         shape = rows * _SUPERSAMPLE, columns * _SUPERSAMPLE, 4
         self._layer = np.zeros(shape, np.uint8)
 
-    def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
+    def line(self, points: Points, width: float, colour: Colour) -> None:
         """Draw a line with round ends and joints."""
-        cv2.polylines(
-            self._layer,
-            [self._pixels(points)],
-            isClosed=False,
-            color=(*colour, 255),
-            thickness=max(1, round(width * self._scale * _SUPERSAMPLE)),
-            shift=_FRACTION_BITS,
-        )
+        pixels, bgra = [self._pixels(points)], (*colour, 255)
+        thickness = max(1, round(width * self._scale * _SUPERSAMPLE))
+        cv2.polylines(self._layer, pixels, False, bgra, thickness, shift=_FRACTION_BITS)
 
-    def polygon(
-        self,
-        points: Sequence[Point] | np.ndarray,
-        colour: Colour,
-        rounding: float = 0,
-    ) -> None:
+    def polygon(self, points: Points, colour: Colour, rounding: float = 0) -> None:
         """Fill a polygon, its outline widened by half of ``rounding``."""
-        pixels = [self._pixels(points)]
-        cv2.fillPoly(self._layer, pixels, (*colour, 255), shift=_FRACTION_BITS)
+        pixels, bgra = [self._pixels(points)], (*colour, 255)
+        cv2.fillPoly(self._layer, pixels, bgra, shift=_FRACTION_BITS)
         if rounding:
             self.line([*points, points[0]], rounding, colour)
 
     def ellipse(
-        self,
-        centre: Point,
-        radii: Point,
-        colour: Colour,
-        arc: tuple[float, float] = (0, 360),
+        self, centre: Point, radii: Point, colour: Colour, arc: Point = (0, 360)
     ) -> None:
         """Fill an ellipse, or the segment between two angles (degrees, upwards)."""
         angles = np.radians(np.linspace(*arc, 33))
@@ -81,20 +61,15 @@ class Canvas:
         """What has been drawn so far, at the image's resolution."""
         rows, columns = (side // _SUPERSAMPLE for side in self._layer.shape[:2])
         # The empty layer is black, so the mean over a pixel is premultiplied already.
-        layer = cv2.resize(
-            self._layer, (columns, rows), interpolation=cv2.INTER_AREA
-        ).astype(np.float32)
+        layer = cv2.resize(self._layer, (columns, rows), interpolation=cv2.INTER_AREA)
+        layer = layer.astype(np.float32)
+        colour, alpha = layer[..., :3], layer[..., 3] / 255
         x, y, width, height = cv2.boundingRect(self._layer[..., 3])
         left, top = self._left + x / _SUPERSAMPLE, self._top + y / _SUPERSAMPLE
-        return Sprite(
-            colour=layer[..., :3],
-            alpha=layer[..., 3] / 255,
-            left=self._left,
-            top=self._top,
-            box=(left, top, left + width / _SUPERSAMPLE, top + height / _SUPERSAMPLE),
-        )
+        box = (left, top, left + width / _SUPERSAMPLE, top + height / _SUPERSAMPLE)
+        return Sprite(colour, alpha, self._left, self._top, box)
 
-    def _pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
+    def _pixels(self, points: Points) -> np.ndarray:
         """Fixed-point positions in the supersampled layer."""
         across, up = np.asarray(points, np.float64).T * self._scale
         position = np.stack((self._foot[0] + self._facing * across, self._foot[1] - up))
@@ -105,13 +80,8 @@ class Canvas:
 
 def trapezoid(upper: Point, lower: Point) -> list[Point]:
     """Corners, clockwise from upper left, of two (half width, up) edges."""
-    (half_upper, top), (half_lower, bottom) = upper, lower
-    return [
-        (-half_upper, top),
-        (half_upper, top),
-        (half_lower, bottom),
-        (-half_lower, bottom),
-    ]
+    (x1, top), (x2, bottom) = upper, lower
+    return [(-x1, top), (x1, top), (x2, bottom), (-x2, bottom)]
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:

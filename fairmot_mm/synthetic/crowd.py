@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.random import Generator
 
 from .camera import FAR, NEAR, Camera
 from .figure import Person, draw_figure
@@ -13,15 +12,47 @@ from .sprite import Item
 _GOLDEN_RATIO = 0.618033988749895  # its multiples keep apart, modulo 1
 
 
+class Walker:
+    """A person who walks straight through the view, from one side to the other."""
+
+    def __init__(
+        self, identity: int, person: Person, camera: Camera, rng: Generator
+    ) -> None:
+        self.person = person
+        self._identity = identity
+        self._camera = camera
+        self._height = rng.uniform(1.55, 1.9)
+        self.speed = rng.uniform(0.8, 1.6)  # metres per second
+        self._stride = 0.5 * self._height * rng.uniform(0.9, 1.1)
+        self._facing = int(rng.choice([-1, 1]))
+        # Uniform in the image, not on the ground, most of which is far away.
+        depths = 1 / rng.uniform(1 / FAR, 1 / NEAR, 2)
+        sides = self._facing * np.array([-1, 1])
+        beyond = 0.33 * self._height  # a swinging leg's reach
+        laterals = sides * (camera.half_view(depths) + beyond)
+        self._start, goal = np.stack((laterals, depths), axis=1)
+        self.length = float(np.linalg.norm(goal - self._start))
+        self._direction = (goal - self._start) / self.length
+        self.travelled = 0.0
+
+    def draw(self) -> Item:
+        """The walker at this moment."""
+        lateral, depth = self._start + self.travelled * self._direction
+        foot = self._camera.project(lateral, depth)
+        scale = self._camera.scale(depth)
+        # Gaits start at different phases, or the crowd would march in step.
+        turns = self.travelled / self._stride + _GOLDEN_RATIO * self._identity
+        phase = 2 * math.pi * turns
+        height = self._height * scale
+        sprite = draw_figure(self.person, foot, height, phase, self._facing)
+        return Item(sprite, depth, foot, 0.5 * scale, self._identity)
+
+
 class Crowd:
     """A constant number of walkers: when one leaves, another enters."""
 
     def __init__(
-        self,
-        camera: Camera,
-        rng: np.random.Generator,
-        num_people: int,
-        identities: Iterator[int],
+        self, camera: Camera, rng: Generator, num_people: int, identities: Iterator[int]
     ) -> None:
         self._camera = camera
         self._rng = rng
@@ -38,50 +69,6 @@ class Crowd:
     def advance(self, seconds: float) -> None:
         """Move everybody."""
         for index, walker in enumerate(self.walkers):
-            walker.advance(seconds)
+            walker.travelled += walker.speed * seconds
             if walker.travelled > walker.length:
                 self.walkers[index] = self._enter()
-
-    def draw(self) -> list[Item]:
-        """Everybody at this moment."""
-        return [walker.draw() for walker in self.walkers]
-
-
-class Walker:
-    """A person who walks straight through the view, from one side to the other."""
-
-    def __init__(
-        self, identity: int, person: Person, camera: Camera, rng: np.random.Generator
-    ) -> None:
-        self.person = person
-        self._identity = identity
-        self._camera = camera
-        self._height = rng.uniform(1.55, 1.9)
-        self._speed = rng.uniform(0.8, 1.6)  # metres per second
-        self._stride = 0.5 * self._height * rng.uniform(0.9, 1.1)
-        self._facing = int(rng.choice([-1, 1]))
-        # Uniform in the image, not on the ground, most of which is far away.
-        depths = 1 / rng.uniform(1 / FAR, 1 / NEAR, 2)
-        sides = self._facing * np.array([-1, 1])
-        beyond = 0.33 * self._height  # a swinging leg's reach
-        laterals = sides * (camera.half_view(depths) + beyond)
-        self._start, goal = np.stack((laterals, depths), axis=1)
-        self.length = float(np.linalg.norm(goal - self._start))
-        self._direction = (goal - self._start) / self.length
-        self.travelled = 0.0
-
-    def advance(self, seconds: float) -> None:
-        """Move the walker."""
-        self.travelled += self._speed * seconds
-
-    def draw(self) -> Item:
-        """The walker at this moment."""
-        lateral, depth = self._start + self.travelled * self._direction
-        foot = self._camera.project(lateral, depth)
-        scale = self._camera.scale(depth)
-        # Gaits start at different phases, or the crowd would march in step.
-        turns = self.travelled / self._stride + _GOLDEN_RATIO * self._identity
-        sprite = draw_figure(
-            self.person, foot, self._height * scale, 2 * math.pi * turns, self._facing
-        )
-        return Item(sprite, depth, foot, 0.5 * scale, self._identity)

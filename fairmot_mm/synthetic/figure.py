@@ -1,10 +1,10 @@
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 
 from .camera import Point
 from .canvas import Canvas, Colour, hsv, shade, trapezoid
@@ -39,7 +39,7 @@ class Person:
     half_shoulder: float
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, hue: float) -> Person:
+    def sample(cls, rng: Generator, hue: float) -> Self:
         """A random person in clothes around a hue (in turns)."""
         skin_value = rng.uniform(0.4, 0.95)
         # Differs from the top in hue or lightness, or the figure would be one blob.
@@ -60,34 +60,23 @@ class Person:
             half_shoulder=rng.uniform(0.075, 0.1),
         )
 
-    def as_mannequin(self) -> Person:
-        """The same clothes on pale plastic."""
-        plastic = (205, 210, 215)
-        return replace(self, skin=plastic, hair=plastic)
 
-
-def _fabric(
-    rng: np.random.Generator, hue: float, value_range: tuple[float, float]
-) -> Colour:
+def _fabric(rng: Generator, hue: float, values: tuple[float, float]) -> Colour:
     if rng.random() < 0.15:
         return hsv(0, 0, rng.choice([0.08, 0.97]))  # grey would match the paving
-    return hsv(hue, rng.uniform(0.55, 1.0), rng.uniform(*value_range))
+    return hsv(hue, rng.uniform(0.55, 1.0), rng.uniform(*values))
 
 
 def draw_figure(
     person: Person, foot: Point, height: float, phase: float | None, facing: int
 ) -> Sprite:
-    """Draw a person seen from the side.
+    """Draw a person seen from the side, whose feet are on either side of ``foot``.
 
-    Args:
-        person: Body and clothes.
-        foot: Image point between the feet.
-        height: Body height in pixels.
-        phase: Of the gait, in radians; a cycle is two steps. None stands.
-        facing: 1 walks to the right, -1 to the left.
+    ``height`` is in pixels, the gait's ``phase`` in radians: a cycle is two steps, None
+    stands. ``facing`` 1 walks to the right, -1 to the left.
     """
     swing, bend = (math.sin(phase), math.cos(phase)) if phase is not None else (0, 0)
-    canvas = Canvas(foot, height, half_width=0.45, height=1.08, facing=facing)
+    canvas = Canvas(foot, height, (0.45, 1.08), facing)
     near, far = _leg(swing, bend), _leg(-swing, -bend)
     # The hip sinks as the legs spread, so that the lower foot stays on the ground.
     hip = 0.035 - min(near[-1][1], far[-1][1])
@@ -107,27 +96,21 @@ def _leg(swing: float, bend: float) -> list[Point]:
     # holds for annotated people in street scenes.
     thigh = 0.24 * swing
     # The knee bends while the leg comes forward.
-    return _limb(
-        (0.0, 0.0), (thigh, thigh - 0.08 - 0.35 * max(0.0, bend)), (0.24, 0.22)
-    )
+    shin = thigh - 0.08 - 0.35 * max(0.0, bend)
+    return _limb((0.0, 0.0), (thigh, shin), (0.24, 0.22))
 
 
-def _limb(
-    start: Point, angles: tuple[float, float], lengths: tuple[float, float]
-) -> list[Point]:
+def _limb(start: Point, angles: Point, lengths: Point) -> list[Point]:
     """Three joints of a limb hanging from ``start``; angles forward, in radians."""
     joints = [start]
     for angle, length in zip(angles, lengths, strict=True):
         across, up = joints[-1]
-        joints.append(
-            (across + length * math.sin(angle), up - length * math.cos(angle))
-        )
+        across, up = across + length * math.sin(angle), up - length * math.cos(angle)
+        joints.append((across, up))
     return joints
 
 
-def _draw_leg(
-    canvas: Canvas, person: Person, joints: Sequence[Point], dim: float
-) -> None:
+def _draw_leg(canvas: Canvas, person: Person, joints: list[Point], dim: float) -> None:
     hip, knee, ankle = joints
     trousers = shade(person.bottom, dim)
     canvas.line(joints, 0.06, shade(person.skin, dim))

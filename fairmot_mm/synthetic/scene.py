@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -32,15 +30,14 @@ class Scene:
         self._background = paint_street(camera, street)
         self._furniture = list(place_street_furniture(camera, street, identities))
         self.crowd = Crowd(camera, people, num_people, identities)
-        self._light = _sample_light(camera, light)
+        # Brightness and tint, one side a little darker.
+        tint = light.uniform(0.8, 1.1) * light.uniform(0.94, 1.06, 3)
+        slope = np.linspace(-1, 1, camera.width)[:, None] * light.uniform(-0.12, 0.12)
+        self._light = ((1 + slope) * tint).astype(np.float32)
         # Fresh noise for every frame would take longer than everything else.
         shape = camera.height + _NOISE_SPARE, camera.width + _NOISE_SPARE, 3
         strength = light.uniform(1.5, 4.0)
         self._noise = strength * self._noise_rng.standard_normal(shape, np.float32)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.crowd.advance(seconds)
 
     def render(self) -> tuple[np.ndarray, list[tuple[Item, float]]]:
         """Render this moment.
@@ -49,7 +46,7 @@ class Scene:
             The (H, W, 3) uint8 BGR image, and every item with an identity together
             with the share of it that the image shows.
         """
-        items = self._furniture + self.crowd.draw()
+        items = [*self._furniture, *(walker.draw() for walker in self.crowd.walkers)]
         items.sort(key=lambda item: item.depth)
         image = self._background.copy()
         for item in items:
@@ -63,13 +60,5 @@ class Scene:
 
         free = np.ones((height, width), np.float32)
         visibilities = [(item, item.sprite.cover(free)) for item in items]
-        shown = [pair for pair in visibilities if pair[0].identity is not None]
+        shown = [pair for pair in visibilities if pair[0].identity > 0]
         return np.clip(image, 0, 255).astype(np.uint8), shown
-
-
-def _sample_light(camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) float32 factors: brightness and tint, one side a little darker."""
-    tint = rng.uniform(0.8, 1.1) * rng.uniform(0.94, 1.06, 3)
-    slope = np.linspace(-1, 1, camera.width)[:, None] * rng.uniform(-0.12, 0.12)
-    row = (1 + slope) * tint
-    return np.broadcast_to(row, (camera.height, camera.width, 3)).astype(np.float32)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,24 +50,22 @@ class Sprite:
     def _overlap(self, image: np.ndarray) -> tuple[tuple, tuple]:
         """Slices of ``image`` and of the sprite where the two overlap."""
         (height, width), (rows, columns) = image.shape[:2], self.alpha.shape
-        top, bottom = np.clip((self.top, self.top + rows), 0, height)
-        left, right = np.clip((self.left, self.left + columns), 0, width)
-        inside = np.s_[top:bottom, left:right]
-        own = np.s_[
-            top - self.top : bottom - self.top, left - self.left : right - self.left
-        ]
-        return inside, own
+        x, y = self.left, self.top
+        left, right = np.clip((x, x + columns), 0, width)
+        top, bottom = np.clip((y, y + rows), 0, height)
+        own = np.s_[top - y : bottom - y, left - x : right - x]
+        return np.s_[top:bottom, left:right], own
 
 
 @dataclass(frozen=True)
 class Item:
-    """An object on the ground in one frame; annotated if it has an identity."""
+    """An object on the ground in one frame; annotated if it has an identity, from 1."""
 
     sprite: Sprite
     depth: float
     foot: Point
     shadow: float  # radius in pixels
-    identity: int | None = None
+    identity: int = 0
     category: int = PEDESTRIAN
 
     def cast_shadow(self, image: np.ndarray) -> None:

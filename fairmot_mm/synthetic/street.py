@@ -1,13 +1,14 @@
-from __future__ import annotations
-
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from .camera import FAR, Camera
 from .canvas import Colour, hsv, shade
 
+Pixel = tuple[int, int]  # x, y
 
-def paint_street(camera: Camera, rng: np.random.Generator) -> np.ndarray:
+
+def paint_street(camera: Camera, rng: Generator) -> np.ndarray:
     """(H, W, 3) float32 image of the empty street: sky, houses, trees, paving."""
     fine = Camera(2 * camera.width, 2 * camera.height)
     image = _paint_paving(fine, rng)
@@ -28,7 +29,7 @@ def paint_street(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _paint_paving(camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def _paint_paving(camera: Camera, rng: Generator) -> np.ndarray:
     """(H, W, 3) uint8 ground in perspective; undefined above the horizon."""
     rows = np.maximum(np.arange(camera.height) + 0.5 - camera.horizon, 1.0)[:, None]
     columns = np.arange(camera.width)[None] + 0.5 - camera.width / 2
@@ -49,7 +50,7 @@ def _paint_paving(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     return np.clip(factor[..., None] * stone, 0, 255).astype(np.uint8)
 
 
-def _paint_houses(image: np.ndarray, base: int, rng: np.random.Generator) -> None:
+def _paint_houses(image: np.ndarray, base: int, rng: Generator) -> None:
     """A row of house fronts standing at row ``base``; in place."""
     left, width = 0, image.shape[1]
     while left < width:
@@ -57,45 +58,32 @@ def _paint_houses(image: np.ndarray, base: int, rng: np.random.Generator) -> Non
         top = int(rng.uniform(-0.2, 0.35) * base)
         hue, saturation = rng.uniform(0, 0.17), rng.uniform(0.08, 0.35)
         wall = hsv(hue, saturation, rng.uniform(0.45, 0.8))
-        _fill(image, (left, top), (right, base), wall)
-        _fill(image, (left, top), (right, top + 6), shade(wall, 0.7))
-        _paint_windows(image, (left, top, right, base), wall, rng)
+        cv2.rectangle(image, (left, top), (right, base), wall, cv2.FILLED)
+        cornice = right, top + 6
+        cv2.rectangle(image, (left, top), cornice, shade(wall, 0.7), cv2.FILLED)
+        _paint_windows(image, ((left, top), (right, base)), wall, rng)
         left = right
 
 
 def _paint_windows(
-    image: np.ndarray,
-    front: tuple[int, int, int, int],
-    wall: Colour,
-    rng: np.random.Generator,
+    image: np.ndarray, front: tuple[Pixel, Pixel], wall: Colour, rng: Generator
 ) -> None:
-    """Windows, and a shop's below, in a front of these x1, y1, x2, y2; in place."""
-    left, top, right, base = front
+    """Windows, and a shop's below, in a house front between two corners; in place."""
+    (left, top), (right, base) = front
     pitch = int(base * rng.uniform(0.18, 0.26))
     pane_width, pane_height = int(pitch * rng.uniform(0.4, 0.6)), int(pitch * 0.6)
     for y in range(top + pitch // 3, base - pitch, pitch):
         for x in range(left + pitch // 3, right - pane_width, pitch):
             glass = hsv(rng.uniform(0.55, 0.65), 0.25, rng.uniform(0.2, 0.6))
             corner = x + pane_width, y + pane_height
-            _fill(image, (x, y), corner, glass)
+            cv2.rectangle(image, (x, y), corner, glass, cv2.FILLED)
             cv2.rectangle(image, (x, y), corner, shade(wall, 1.25), thickness=2)
     shop = hsv(rng.random(), 0.3, rng.uniform(0.25, 0.45))
-    inset = pitch // 4
-    _fill(image, (left + inset, base - pitch * 2 // 3), (right - inset, base), shop)
+    corner = left + pitch // 4, base - pitch * 2 // 3
+    cv2.rectangle(image, corner, (right - pitch // 4, base), shop, cv2.FILLED)
 
 
-def _fill(
-    image: np.ndarray,
-    corner: tuple[int, int],
-    opposite: tuple[int, int],
-    colour: Colour,
-) -> None:
-    cv2.rectangle(image, corner, opposite, colour, cv2.FILLED)
-
-
-def _paint_tree(
-    image: np.ndarray, foot: tuple[int, int], rng: np.random.Generator
-) -> None:
+def _paint_tree(image: np.ndarray, foot: Pixel, rng: Generator) -> None:
     x, base = foot
     crown = int(base * rng.uniform(0.35, 0.6))
     cv2.line(image, foot, (x, base - crown), (50, 70, 85), max(2, base // 30))

@@ -1,6 +1,3 @@
-from __future__ import annotations
-
-import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +8,11 @@ from fairmot_mm.formats.images import write_image
 from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 
 from .scene import Scene
-from .sprite import PEDESTRIAN, Item
+from .sprite import PEDESTRIAN
 
 MIN_VISIBILITY = 0.3  # less than this can be neither learnt nor detected
 MIN_SIDE = 64  # pixels; people in smaller images are too small
+_GT_LINE = "%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%.4f"
 
 
 def make_dataset(
@@ -35,21 +33,9 @@ def make_dataset(
     Training sequences are ``root/train/SYN-01``, ``SYN-02``, ...; test sequences
     start at ``root/test/SYN-11`` (or after the last training sequence if there are
     more than ten). No person appears in two sequences. What a sequence shows depends
-    on ``seed`` and its number only, not on how many others there are.
-
-    Args:
-        root: Folder to write into; it is created.
-        train_sequences: Number of training sequences.
-        test_sequences: Number of test sequences.
-        num_frames: Frames per sequence.
-        num_people: Number of people in or just entering the view at any time.
-        size: Width and height of the images in pixels.
-        seed: Same seed, same bytes.
-        street_seed: Seed of the street that all sequences show; each has its own
-            street if None.
-        overwrite: Replace the ``SYN-*`` sequences in a folder that is not empty.
-            Other files there are left alone.
-        progress: Called after every frame written.
+    on ``seed`` and its number only, not on how many others there are. In a folder that
+    is not empty, ``overwrite`` replaces the ``SYN-*`` sequences and leaves other files
+    alone. The other arguments are those of :func:`make_sequence`.
 
     Returns:
         The folders of the sequences, training first.
@@ -58,34 +44,31 @@ def make_dataset(
         ValueError: If an argument is out of range.
         FileExistsError: If ``root`` is not empty and ``overwrite`` not set.
     """
-    _check_at_least("train_sequences", train_sequences, 0)
-    _check_at_least("test_sequences", test_sequences, 0)
+    _check_at_least(0, train_sequences=train_sequences, test_sequences=test_sequences)
     if train_sequences + test_sequences == 0:
         raise ValueError("train_sequences and test_sequences must not both be 0")
     _check_sequence_arguments(num_frames, num_people, size, seed)
     root = Path(root)
-    if _holds_something(root):
-        if not overwrite:
-            raise FileExistsError(
-                f"{root} is not empty: choose another folder, or set overwrite to "
-                "replace the SYN-* sequences in it"
-            )
-        for old in itertools.chain(root.glob("train/SYN-*"), root.glob("test/SYN-*")):
-            shutil.rmtree(old)
+    if any(root.glob("*")) and not overwrite:
+        raise FileExistsError(
+            f"{root} is not empty: choose another folder, or set overwrite to "
+            "replace the SYN-* sequences in it"
+        )
+    for old in [*root.glob("train/SYN-*"), *root.glob("test/SYN-*")]:
+        shutil.rmtree(old)
 
     first_test = max(train_sequences, 10) + 1
     numbers = [("train", 1 + index) for index in range(train_sequences)]
     numbers += [("test", first_test + index) for index in range(test_sequences)]
     folders = []
     for split, number in numbers:
-        name = f"SYN-{number:02d}"
         # The split is part of the seed, so that a test sequence never repeats a
         # training one, however many sequences a call makes.
         entropy = (seed, number, int(split == "test"))
         child = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
-        make_sequence(
+        folder = make_sequence(
             root / split,
-            name,
+            f"SYN-{number:02d}",
             num_frames=num_frames,
             num_people=num_people,
             size=size,
@@ -93,7 +76,7 @@ def make_dataset(
             street_seed=street_seed,
             progress=progress,
         )
-        folders.append(root / split / name)
+        folders.append(folder)
     return folders
 
 
@@ -108,7 +91,7 @@ def make_sequence(
     frame_rate: int = 15,
     street_seed: int | None = None,
     progress: Callable[[], object] | None = None,
-) -> None:
+) -> Path:
     """Render one sequence: ``root/name`` with ``img1``, ``gt`` and ``seqinfo.ini``.
 
     ``gt/gt.txt`` has MOT17's nine columns: frame and identity (from 1), left, top,
@@ -126,8 +109,12 @@ def make_sequence(
         size: Width and height of the images in pixels.
         seed: Same seed, same bytes.
         frame_rate: Frames per second; people walk at true speed.
-        street_seed: Show the street of this seed; that of ``seed`` if None.
+        street_seed: Show the street of this seed, as other sequences may; that of
+            ``seed`` if None.
         progress: Called after every frame written.
+
+    Returns:
+        The folder of the sequence.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -135,57 +122,44 @@ def make_sequence(
         OSError: If an image cannot be written.
     """
     _check_sequence_arguments(num_frames, num_people, size, seed)
-    _check_at_least("frame_rate", frame_rate, 1)
+    _check_at_least(1, frame_rate=frame_rate)
     folder = Path(root) / name
-    if _holds_something(folder):
+    if any(folder.glob("*")):
         raise FileExistsError(f"{folder} is not empty: remove it or choose another")
-    (folder / "img1").mkdir(parents=True, exist_ok=True)
-    (folder / "gt").mkdir(exist_ok=True)
+    (folder / "gt").mkdir(parents=True, exist_ok=True)
 
     scene = Scene(size, num_people, seed, street_seed)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for number in range(1, num_frames + 1):
         image, shown = scene.render()
-        path = folder / "img1" / f"{number:06d}.jpg"
-        write_image(path, image)
-        rows += [
-            (item.identity, number, _ground_truth_line(number, item, visibility))
-            for item, visibility in shown
-            if visibility >= MIN_VISIBILITY
-        ]
-        scene.advance(1 / frame_rate)
+        write_image(folder / "img1" / f"{number:06d}.jpg", image)
+        for item, visibility in shown:
+            if visibility >= MIN_VISIBILITY:
+                left, top, right, bottom = item.sprite.box
+                box = left, top, right - left, bottom - top
+                mark = item.category == PEDESTRIAN
+                rows += [(number, item.identity, *box, mark, item.category, visibility)]
+        scene.crowd.advance(1 / frame_rate)
         if progress is not None:
             progress()
 
-    rows.sort()  # one identity after the other, as in MOT17
-    (folder / "gt" / "gt.txt").write_text("".join(line for *_, line in rows))
+    rows.sort(key=lambda row: row[1::-1])  # by identity, then frame, as in MOT17
+    np.savetxt(folder / "gt" / "gt.txt", np.reshape(rows, (-1, 9)), _GT_LINE)
     write_sequence_info(MOTSequence(folder, name, num_frames, frame_rate, *size))
+    return folder
 
 
-def _ground_truth_line(frame: int, item: Item, visibility: float) -> str:
-    left, top, right, bottom = item.sprite.box
-    mark = int(item.category == PEDESTRIAN)
-    return (
-        f"{frame},{item.identity},{left:.2f},{top:.2f},{right - left:.2f},"
-        f"{bottom - top:.2f},{mark},{item.category},{visibility:.4f}\n"
-    )
-
-
-def _holds_something(folder: Path) -> bool:
-    return folder.exists() and any(folder.iterdir())
-
-
-def _check_at_least(name: str, value: int, lowest: int) -> None:
-    if value < lowest:
-        raise ValueError(f"{name} must be at least {lowest}, got {value}")
+def _check_at_least(lowest: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < lowest:
+            raise ValueError(f"{name} must be at least {lowest}, got {value}")
 
 
 def _check_sequence_arguments(
     num_frames: int, num_people: int, size: tuple[int, int], seed: int
 ) -> None:
-    _check_at_least("num_frames", num_frames, 1)
-    _check_at_least("num_people", num_people, 1)
-    _check_at_least("seed", seed, 0)
+    _check_at_least(1, num_frames=num_frames, num_people=num_people)
+    _check_at_least(0, seed=seed)
     if len(size) != 2 or min(size) < MIN_SIDE:
         raise ValueError(
             f"size must be (width, height), each at least {MIN_SIDE} pixels, got {size}"

@@ -1,4 +1,4 @@
-"""What the tools' command lines share: options, configs by name, one way to fail."""
+"""What the tools' command lines share: options, configs by name, errors in a line."""
 
 import argparse
 import difflib
@@ -20,6 +20,8 @@ from .paths import CONFIGS, PACKAGE
 if TYPE_CHECKING:  # so that --help need not wait for MMEngine
     import torch
     from mmengine.config import Config
+
+Main = Callable[[argparse.Namespace], int | None]
 
 
 class CfgOptions(argparse.Action):
@@ -53,13 +55,10 @@ class Parser(argparse.ArgumentParser):
     program: str | None = None  # how the tool was called, if not as a script
 
     def __init__(self, description: str | None) -> None:
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(
-            self.program, description=description, formatter_class=formatter
-        )
-        self.add_argument(
-            "--debug", action="store_true", help="show the traceback of an error"
-        )
+        super().__init__(self.program, description=description)
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        text = "show the traceback of an error"
+        self.add_argument("--debug", action="store_true", help=text)
 
     def add_config(
         self,
@@ -87,19 +86,11 @@ def runner_parser(description: str | None) -> Parser:
     parser = Parser(description)
     parser.add_config()
     parser.add_argument("--work-dir", help="folder of logs, checkpoints and figures")
-    parser.add_argument(
-        "--launcher",
-        choices=("none", "pytorch", "slurm"),
-        default="none",
-        help="what started the processes; set by the scripts dist_* and slurm_*",
-    )
-    parser.add_argument(
-        "--local-rank",
-        "--local_rank",
-        type=int,
-        default=0,
-        help="number of this process on its machine, given by old launchers",
-    )
+    launchers = ("none", "pytorch", "slurm")
+    text = "what started the processes; set by the scripts dist_* and slurm_*"
+    parser.add_argument("--launcher", choices=launchers, default="none", help=text)
+    text = "number of this process on its machine, given by old launchers"
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0, help=text)
     add_trust_option(parser)
     parser.add_argument("--amp", action="store_true", help="half precision: faster")
     return parser
@@ -107,11 +98,8 @@ def runner_parser(description: str | None) -> Parser:
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--trust-checkpoint``."""
-    parser.add_argument(
-        "--trust-checkpoint",
-        action="store_true",
-        help="read the checkpoint even if that may run code hidden in it",
-    )
+    text = "read the checkpoint even if that may run code hidden in it"
+    parser.add_argument("--trust-checkpoint", action="store_true", help=text)
 
 
 def find_device(name: str | None) -> "torch.device":
@@ -134,10 +122,7 @@ def find_device(name: str | None) -> "torch.device":
 
 
 def find_config(name: str) -> str:
-    """Path of a config.
-
-    Args:
-        name: A file, or a packaged config's name, such as ``fairmot_dla34_mot17``.
+    """Path of a config: a file, or a packaged one by its name (``fairmot_dla34_demo``).
 
     Raises:
         FileNotFoundError: If it is neither; names the packaged configs most like it.
@@ -200,9 +185,7 @@ def read_config(args: argparse.Namespace) -> "Config":
     return cfg
 
 
-def command(
-    make_parser: Callable[[], Parser],
-) -> Callable[[Callable[[argparse.Namespace], int | None]], Callable[..., int]]:
+def command(make_parser: Callable[[], Parser]) -> Callable[[Main], Callable[..., int]]:
     """Make a tool's ``main(args)`` a ``main(argv=None)`` that returns an exit status.
 
     A tool's input (options, configs, files, checkpoints) is the user's: whatever
@@ -211,9 +194,7 @@ def command(
     Ctrl-C ends with status 130, as in a shell.
     """
 
-    def decorate(
-        main: Callable[[argparse.Namespace], int | None],
-    ) -> Callable[..., int]:
+    def decorate(main: Main) -> Callable[..., int]:
         @functools.wraps(main)
         def run(argv: Sequence[str] | None = None) -> int:
             args = make_parser().parse_args(argv)
@@ -237,11 +218,10 @@ def command(
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Frame the long part of a tool.
+    """Enclose the long part of a tool.
 
     Here an error that is not about the tool's input is a defect: its traceback is
-    printed and the status is 1, so that nobody has to run for hours again to see where
-    it was.
+    printed and the status is 1, so that a long run need not be repeated to locate it.
     """
     try:
         yield
@@ -255,30 +235,25 @@ def running() -> Iterator[None]:
 def _about_input(error: Exception) -> bool:
     """Whether files, config or checkpoint are at fault.
 
-    So are they if the file system failed, if something was being built or loaded, or
-    if this package raised the error itself.
+    They are if the file system failed, if something was being built or loaded, or if
+    this package raised the error itself.
     """
-    # A data loader's worker hands its traceback on as text.
+    # A data loader's worker passes its traceback on as text.
     text = "".join(traceback.format_tb(error.__traceback__)) + str(error)
-    frames = re.findall(
-        r'^ +File "(.+)", line \d+, in (\w+)\n +(.+)', text, re.MULTILINE
-    )
+    frames = re.findall(r'(?m)^ +File "(.+)", line \d+, in (\w+)\n +(.+)', text)
     file, _, source = frames[-1]
-    return (
-        isinstance(error, OSError)
-        or any(name.startswith(("build_", "load_")) for _, name, _ in frames)
-        or (
-            source.startswith("raise ") and Path(file).resolve().is_relative_to(PACKAGE)
-        )
-    )
+    building = any(name.startswith(("build_", "load_")) for _, name, _ in frames)
+    ours = Path(file).resolve().is_relative_to(PACKAGE)
+    raised = ours and source.startswith("raise ")
+    return isinstance(error, OSError) or building or raised
 
 
 def _report(message: str) -> None:
     """Print one line; under torchrun leave it to tools/dist_run.py, for all at once."""
     error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if error_file:
-        told = dict(message=message, timestamp=int(time.time()))
-        Path(error_file).write_text(json.dumps(told), encoding="utf-8")
+        report = dict(message=message, timestamp=int(time.time()))
+        Path(error_file).write_text(json.dumps(report), encoding="utf-8")
     else:
         print(f"error: {message}", file=sys.stderr)
 

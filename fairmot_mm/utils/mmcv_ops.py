@@ -20,7 +20,7 @@ _hidden: dict[str, ModuleType] = {}
 
 
 class _MissingOperators(ModuleType):
-    """Module whose every public attribute is an operator that explains itself."""
+    """Module whose every public attribute is an operator that raises when called."""
 
     def __getattr__(self, name: str) -> Callable:
         # Dunder names are probed by inspect, pickle and the import system, which

@@ -47,3 +47,11 @@ def put_text(
     ink = BLACK if luminance > 127 else WHITE
     origin = left + 2, top + text_height + 1
     cv2.putText(image, text, origin, _FONT, scale, ink, thickness, cv2.LINE_AA)
+
+
+def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour, text: str) -> None:
+    """Draw a box (4,) xyxy, one pixel wide, with a text above it if there is one."""
+    x1, y1, x2, y2 = whole_pixels(box).tolist()
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
+    if text:
+        put_text(image, text, (x1, y1), colour)

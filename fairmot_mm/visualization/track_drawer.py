@@ -1,10 +1,5 @@
-"""Drawing of tracks onto frames."""
-
-from __future__ import annotations
-
-from collections import deque
 from collections.abc import Sequence, Sized
-from itertools import compress, pairwise
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -31,7 +26,7 @@ class TrackDrawer:
         self.trail_length = trail_length
         self._frame_number = 0
         # Identity -> (frame number, x, y), oldest first.
-        self._trails: dict[int, deque[tuple[int, int, int]]] = {}
+        self._trails: dict[int, list[tuple[int, int, int]]] = {}
 
     def draw(
         self,
@@ -44,16 +39,12 @@ class TrackDrawer:
         """Draw the tracks of the video's next frame.
 
         Args:
-            frame: (H, W, 3) uint8 BGR image; not changed.
+            frame: (H, W, 3) uint8 BGR image; the drawing is another one.
             bboxes: (N, 4) xyxy in pixels; may reach outside the image. Those with NaN
                 or infinity are not drawn.
             instances_id: (N,) integer identities.
             labels: (N,) indices into ``class_names``.
-            class_names: Names of the classes, written only if there are several and
-                ``labels`` is given.
-
-        Returns:
-            The drawing, a new image.
+            class_names: Written only if there are several and ``labels`` is given.
 
         Raises:
             ValueError: The frame is no colour image, or the arrays differ in length.
@@ -63,46 +54,39 @@ class TrackDrawer:
                 f"frame must be (H, W, 3) uint8, got {frame.shape} {frame.dtype}"
             )
         boxes = to_numpy(bboxes).reshape(-1, 4)
-        identities = [int(identity) for identity in to_numpy(instances_id)]
-        captions = [str(identity) for identity in identities]
-        _check_length("instances_id", identities, len(boxes))
+        ids = [int(identity) for identity in to_numpy(instances_id)]
+        captions = [str(identity) for identity in ids]
+        _check_length("instances_id", ids, len(boxes))
         if labels is not None and class_names is not None and len(class_names) > 1:
             labels = to_numpy(labels)
             _check_length("labels", labels, len(boxes))
             names = (class_names[int(label)] for label in labels)
             captions = [f"{n} {c}" for c, n in zip(captions, names, strict=True)]
 
-        drawn = np.isfinite(boxes).all(axis=1)
-        boxes = whole_pixels(boxes[drawn])
-        identities = list(compress(identities, drawn))
-        captions = list(compress(captions, drawn))
+        drawn = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+        tracks = [(ids[i], captions[i], whole_pixels(boxes[i]).tolist()) for i in drawn]
         self._frame_number += 1
-        self._update_trails(boxes, identities)
+        self._update_trails(tracks)
         image = frame.copy()
         width = max(1, round(min(image.shape[:2]) / 250))
         self._draw_trails(image, width)
-        for (x1, y1, x2, y2), identity in zip(boxes, identities, strict=True):
-            colour = identity_colour(identity)
-            cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
+        for identity, _, (x1, y1, x2, y2) in tracks:
+            cv2.rectangle(image, (x1, y1), (x2, y2), identity_colour(identity), width)
         # After all boxes, so that none covers a caption.
-        for (x1, y1, *_), identity, caption in zip(
-            boxes, identities, captions, strict=True
-        ):
+        for identity, caption, (x1, y1, *_) in tracks:
             put_text(image, caption, (x1, y1), identity_colour(identity))
-        tracks = "track" if len(boxes) == 1 else "tracks"
-        header = f"frame {self._frame_number} - {len(boxes)} {tracks}"
-        put_text(image, header, (0, 0), BLACK)
+        count = f"{len(tracks)} track" + ("" if len(tracks) == 1 else "s")
+        put_text(image, f"frame {self._frame_number} - {count}", (0, 0), BLACK)
         return image
 
-    def _update_trails(self, boxes: np.ndarray, identities: Sequence[int]) -> None:
-        for (x1, _, x2, y2), identity in zip(boxes, identities, strict=True):
-            point = self._frame_number, int(x1 + x2) // 2, int(y2)
-            self._trails.setdefault(identity, deque()).append(point)
-        oldest = self._frame_number - self.trail_length + 1
+    def _update_trails(self, tracks: Sequence[tuple[int, str, list[int]]]) -> None:
+        for identity, _, (x1, _, x2, y2) in tracks:
+            point = self._frame_number, (x1 + x2) // 2, y2
+            self._trails.setdefault(identity, []).append(point)
+        before = self._frame_number - self.trail_length
         for identity, trail in list(self._trails.items()):
-            while trail and trail[0][0] < oldest:
-                trail.popleft()
-            if not trail:
+            self._trails[identity] = [point for point in trail if point[0] > before]
+            if not self._trails[identity]:
                 del self._trails[identity]
 
     def _draw_trails(self, image: np.ndarray, width: int) -> None:

@@ -1,7 +1,5 @@
 """Training samples as the network will see them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2
@@ -12,15 +10,7 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.models.dense_heads.center_targets import center_targets
 
-from .primitives import (
-    GREY,
-    RED,
-    WHITE,
-    Colour,
-    identity_colour,
-    put_text,
-    whole_pixels,
-)
+from .primitives import GREY, RED, WHITE, draw_box, identity_colour
 
 
 def draw_training_sample(
@@ -29,7 +19,7 @@ def draw_training_sample(
     class_names: Sequence[str],
     stride: int = 4,
 ) -> np.ndarray:
-    """Draw boxes, identities and the target heatmap.
+    """Draw boxes, identities and the target heatmap: (H, W, 3) uint8 BGR.
 
     The heatmap is overlaid in red. Boxes have the colour of their identity and its
     number (and class, if there are several); those without identity are white, ignored
@@ -38,11 +28,8 @@ def draw_training_sample(
     Args:
         inputs: (3, H, W) uint8 BGR, the network input.
         sample: Its ``gt_instances`` and ``ignored_instances``.
-        class_names: Names of the classes.
+        class_names: By label.
         stride: Pixels of the input per cell of the heatmap.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
     """
     image = np.ascontiguousarray(inputs.permute(1, 2, 0).numpy())
     height, width = image.shape[:2]
@@ -60,7 +47,7 @@ def draw_training_sample(
     image = (image * (1 - share) + np.array(RED) * share).astype(np.uint8)
 
     for box in _boxes(sample.ignored_instances):
-        _rectangle(image, box, GREY)
+        draw_box(image, box, GREY, "")
     identities = instances.get("instances_ids", torch.full((len(boxes),), -1))
     for box, label, identity in zip(
         boxes, instances.labels.tolist(), identities.tolist(), strict=True
@@ -68,16 +55,14 @@ def draw_training_sample(
         colour = identity_colour(identity) if identity >= 0 else WHITE
         caption = [str(identity)] if identity >= 0 else []
         caption += [class_names[label]] if len(class_names) > 1 else []
-        _rectangle(image, box, colour, " ".join(caption))
+        draw_box(image, box, colour, " ".join(caption))
     return image
 
 
 def contact_sheet(images: Sequence[np.ndarray], width: int = 1920) -> np.ndarray:
-    """Images of one size side by side, about as many rows as columns.
+    """Images (H, W, 3) of one size side by side, about as many rows as columns.
 
-    Args:
-        images: (H, W, 3) each.
-        width: Width of the sheet in pixels.
+    The sheet is at most ``width`` pixels wide.
     """
     columns = max(1, round(len(images) ** 0.5))
     height, full = images[0].shape[:2]
@@ -91,12 +76,3 @@ def contact_sheet(images: Sequence[np.ndarray], width: int = 1920) -> np.ndarray
 def _boxes(instances: InstanceData) -> np.ndarray:
     boxes = instances.get("bboxes", torch.zeros(0, 4))
     return getattr(boxes, "tensor", boxes).numpy()
-
-
-def _rectangle(
-    image: np.ndarray, box: np.ndarray, colour: Colour, text: str = ""
-) -> None:
-    x1, y1, x2, y2 = whole_pixels(box).tolist()
-    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 1)
-    if text:
-        put_text(image, text, (x1, y1), colour)

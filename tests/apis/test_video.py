@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
 from fairmot_mm.datasets.class_names import class_names
@@ -222,6 +223,22 @@ def test_several_classes_are_told_apart(images, tmp_path):
     rows = np.loadtxt(tmp_path / "t.txt", delimiter=",")
     assert set(rows[:, 7]) == {1, 2, 3}
     assert (rows[:, 8:] == -1).all()
+
+
+def test_dropped_detections_are_counted_when_a_video_ends(
+    model, images, tmp_path, monkeypatch
+):
+    update, said = JDETracker.update, []
+
+    def spoilt(tracker, bboxes, *others):
+        bboxes[:2] = np.nan
+        return update(tracker, bboxes, *others)
+
+    monkeypatch.setattr(JDETracker, "update", spoilt)
+    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", said.append)
+    track_video(model, images[0].parent, tmp_path / "tracks.txt")
+    (text,) = said
+    assert f"{images[0].parent}: 12 detections could not be tracked" in text
 
 
 def test_wrong_sources_are_named(model, tmp_path):

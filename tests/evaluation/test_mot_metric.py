@@ -238,7 +238,7 @@ def test_tracks_are_not_searched_for_gaps_unasked(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("searched")
 
-    monkeypatch.setattr("fairmot_mm.evaluation.mot_metric.interpolate_gaps", fail)
+    monkeypatch.setattr("fairmot_mm.evaluation.interpolation.interpolate_gaps", fail)
     metric = MOTMetric(backends=("trackeval",))
     process(metric, frames_of(make_sequence(tmp_path / "MOT17-90")))
     assert metric.evaluate(size=1)["mot/FN"] == 3

@@ -39,6 +39,13 @@ MISTAKES = {
         ["train", DEMO, "--cfg-options", "train_dataloader.dataset.dta_root=x"],
         "dta_root",
     ),
+    "text for a number": (
+        [
+            *("track", "no.mp4", DEMO, "{0}/no.pth", "--out", "t.txt"),
+            *("--cfg-options", "model.tracker.obj_score_thr=high"),
+        ],
+        "obj_score_thr='high' of the tracker: expected a number",
+    ),
     "no data": (["train", DEMO, "--work-dir", "{0}/work"], "demo_output"),
     "no such component": (
         ["check", DEMO, "--cfg-options", "train_dataloader.dataset.type=MOTFolders"],

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +11,8 @@ from fairmot_mm.registry import DATASETS
 
 from ..annotated_sequence import AnnotatedSequence, BoxRow, BoxTable
 from ..frame_dataset import FrameDataset
+
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @DATASETS.register_module()
@@ -31,24 +31,17 @@ class COCOVideoFrameDataset(FrameDataset):
         data_root: Folder of the data set.
         data_prefix: ``img_path`` is the folder of ``file_name``.
         min_visibility: Boxes with less ``visibility`` are left out.
-        **kwargs: For :class:`FrameDataset`.
     """
 
     def __init__(
         self,
         ann_file: str,
         data_root: str = "",
-        data_prefix: dict | None = None,
         min_visibility: float = 0.0,
         **kwargs: Any,
     ) -> None:
         self.min_visibility = min_visibility
-        super().__init__(
-            ann_file=ann_file,
-            data_root=data_root,
-            data_prefix=data_prefix or dict(img_path=""),
-            **kwargs,
-        )
+        super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
         """Read the file."""
@@ -60,41 +53,36 @@ class COCOVideoFrameDataset(FrameDataset):
                 raise ValueError(f"{self.ann_file}: no list {key}, as COCO-VID has it")
         class_names = self._read_categories(content["categories"])
         images = self._read_images(content["images"], errors)
-        boxes: dict[object, list[BoxRow]] = defaultdict(list)
-        seen: set[object] = set()
-        for annotation in content["annotations"]:
-            row = self._read_box(annotation, images, seen, errors)
-            if row is not None:
-                boxes[annotation["image_id"]].append(row)
+        boxes = self._read_boxes(content["annotations"], images, errors)
+        names = self._read_video_names(content.get("videos") or ())
         videos = defaultdict(list)
         for image in images.values():
             videos[image.get("video_id")].append(image)
         folder = Path(self.data_prefix["img_path"])
-        names = self._read_video_names(content.get("videos") or ())
         for video_id, frames in videos.items():
             frames.sort(key=lambda image: image.get("frame_id", 0))
+            paths = [str(folder / image["file_name"]) for image in frames]
+            sizes = [(x.get("width", 0), x.get("height", 0)) for x in frames]
+            rows = (
+                row._replace(frame=index)
+                for index, image in enumerate(frames)
+                for row in boxes[image["id"]]
+            )
             yield AnnotatedSequence(
-                annotation_file=self.ann_file,
+                self.ann_file,
+                paths,
+                BoxTable.of_rows(rows),
+                class_names,
+                errors,
                 name=names.get(video_id, f"video-{video_id}"),
-                images=[str(folder / frame["file_name"]) for frame in frames],
-                boxes=BoxTable.of_rows(
-                    row._replace(frame=index)
-                    for index, frame in enumerate(frames)
-                    for row in boxes[frame["id"]]
-                ),
-                class_names=class_names,
-                errors=errors,
-                sizes=np.array(
-                    [(f.get("width", 0), f.get("height", 0)) for f in frames]
-                ),
+                sizes=np.array(sizes),
             )
 
     def _read_video_names(self, entries: Sequence[dict]) -> dict[object, str]:
         """Names that result files can bear: those of folders are joined."""
         try:
-            return {
-                x["id"]: "-".join(Path(x["name"]).parts) for x in entries if "name" in x
-            }
+            named = [entry for entry in entries if "name" in entry]
+            return {x["id"]: "-".join(Path(x["name"]).parts) for x in named}
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.ann_file}: videos: expected a list of objects with id and name"
@@ -105,13 +93,13 @@ class COCOVideoFrameDataset(FrameDataset):
         for entry in entries:
             try:
                 number, name = json_number(entry["id"]), str(entry["name"])
-            except (KeyError, TypeError, ValueError):
-                number, name = -1, ""
-            if not name or number in names or number % 1:
+                if not name or number in names or number % 1:
+                    raise ValueError
+            except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
                     f"{self.ann_file}: category {entry}: expected a number of its own "
                     "as id, and a name"
-                )
+                ) from error
             names[int(number)] = name
         return names
 
@@ -120,67 +108,67 @@ class COCOVideoFrameDataset(FrameDataset):
     ) -> dict[object, dict]:
         images: dict[object, dict] = {}
         for number, image in enumerate(entries):
-            kind, place = "malformed image", f"number {number}"
+            place: object = f"number {number}"
             try:
                 place = image.get("id", place)
                 sizes = [json_number(image.get(k, 0)) for k in ("width", "height")]
                 json_number(image.get("frame_id", 0))
-                hash((image["id"], image.get("video_id")))
+                hash(image.get("video_id"))
                 if not isinstance(image["file_name"], str) or max(sizes) >= 2**31:
                     raise ValueError
-            except (AttributeError, KeyError, TypeError, ValueError):
+                if images.setdefault(image["id"], image) is image:
+                    continue
+                kind, text = "image twice", f"image id {place} is twice, expected once"
+            except _MALFORMED:
+                kind = "malformed image"
                 text = (
                     f"image {place}: no id or file_name, or a frame_id, width or "
                     "height that is no number"
                 )
-            else:
-                if image["id"] not in images:
-                    images[image["id"]] = image
-                    continue
-                kind, text = "image twice", f"image id {place} is twice, expected once"
             errors(AnnotationError(kind, self.ann_file, None, text))
         return images
 
-    def _read_box(
-        self,
-        annotation: dict,
-        images: dict[object, dict],
-        seen: set[object],
-        errors: ErrorSink,
-    ) -> BoxRow | None:
-        """A box of a frame to be filled in; None if it is malformed or not wanted."""
-        text, place = "expected bbox of four numbers, category_id and whole ids", ""
-        try:
-            place = f"annotation {annotation.get('id')}"
-            x, y, width, height = (json_number(value) for value in annotation["bbox"])
-            identity = annotation.get("instance_id", annotation.get("track_id", -1))
-            row = BoxRow(
-                frame=-1,
-                corners=(x, y, x + width, y + height),
-                category=json_number(annotation["category_id"]),
-                identity=json_number(identity),
-                ignored=bool(annotation.get("iscrowd") or annotation.get("ignore")),
-                place=place,
-            )
-            reasons = {
-                "marked 0": json_number(annotation.get("mot_conf", 1)) == 0,
-                "little visible": json_number(annotation.get("visibility", 1))
-                < self.min_visibility,
-            }
-            if annotation.get("image_id") not in images:
-                text = f"no image with id {annotation.get('image_id')}"
-                raise ValueError
-            if "id" in annotation and annotation["id"] in seen:
-                text = "this id is twice, expected once"
-                raise ValueError
-            seen.add(annotation.get("id"))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            where = place or f"annotation {annotation!r}"
-            text = f"{where}: {text}"
-            errors(AnnotationError("malformed box", self.ann_file, None, text))
-            return None
-        for reason, applies in reasons.items():
-            if applies:
-                self.left_out[reason] += 1
-                return None
-        return row
+    def _read_boxes(
+        self, entries: list[dict], images: dict[object, dict], errors: ErrorSink
+    ) -> dict[object, list[BoxRow]]:
+        """Boxes of each image; the index of the frame is yet to be filled in."""
+        boxes: dict[object, list[BoxRow]] = defaultdict(list)
+        seen: set[object] = set()
+        for entry in entries:
+            text = "expected bbox of four numbers, category_id and whole ids"
+            try:
+                row = _parse_box(entry)
+                mark = json_number(entry.get("mot_conf", 1))
+                visibility = json_number(entry.get("visibility", 1))
+                if entry.get("image_id") not in images:
+                    text = f"no image with id {entry.get('image_id')}"
+                    raise ValueError
+                if "id" in entry and entry["id"] in seen:
+                    text = "this id is twice, expected once"
+                    raise ValueError
+                seen.add(entry.get("id"))
+            except _MALFORMED:
+                name = entry.get("id") if isinstance(entry, dict) else repr(entry)
+                text = f"annotation {name}: {text}"
+                errors(AnnotationError("malformed box", self.ann_file, None, text))
+                continue
+            if mark == 0:
+                self.left_out["marked 0"] += 1
+            elif visibility < self.min_visibility:
+                self.left_out["little visible"] += 1
+            else:
+                boxes[entry["image_id"]].append(row)
+        return boxes
+
+
+def _parse_box(entry: dict) -> BoxRow:
+    x, y, width, height = (json_number(value) for value in entry["bbox"])
+    identity = entry.get("instance_id", entry.get("track_id", -1))
+    return BoxRow(
+        frame=-1,
+        corners=(x, y, x + width, y + height),
+        category=json_number(entry["category_id"]),
+        identity=json_number(identity),
+        ignored=bool(entry.get("iscrowd") or entry.get("ignore")),
+        place=f"annotation {entry.get('id')}",
+    )

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,24 +28,16 @@ class CrowdHumanFrameDataset(FrameDataset):
         id_per_box: Every box is an identity of its own, which is how FairMOT learns to
             tell people apart from single images (section 3.3 of arXiv:2004.01888);
             without, boxes are for detection alone.
-        **kwargs: For :class:`FrameDataset`.
     """
 
     ordered = False
+    image_folder = "Images"
 
     def __init__(
-        self,
-        ann_file: str,
-        data_root: str = "",
-        data_prefix: dict | None = None,
-        id_per_box: bool = True,
-        **kwargs: Any,
+        self, ann_file: str, data_root: str = "", id_per_box: bool = True, **kwargs: Any
     ) -> None:
         self.id_per_box = id_per_box
-        prefix = data_prefix or dict(img_path="Images")
-        super().__init__(
-            ann_file=ann_file, data_root=data_root, data_prefix=prefix, **kwargs
-        )
+        super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
         if len(self._classes) != 1:
             raise ValueError(
                 f"metainfo.classes is {self._classes}, but CrowdHuman has one class"
@@ -68,34 +58,17 @@ class CrowdHumanFrameDataset(FrameDataset):
                 errors(AnnotationError("image twice", path, line, text))
                 continue
             for box in entry["gtboxes"]:
+                identity = len(rows) if self.id_per_box else -1
                 try:
-                    x, y, width, height = (json_number(value) for value in box["fbox"])
-                    extra = box.get("extra") or {}
-                    ignored = box["tag"] != "person" or bool(
-                        int(extra.get("ignore", 0))
-                    )
+                    rows.append(_parse_box(box, len(images) - 1, identity, line))
                 except (AttributeError, KeyError, TypeError, ValueError):
                     text = f"box {box}: expected tag and fbox of four numbers"
                     errors(AnnotationError("malformed line", path, line, text))
-                    continue
-                rows.append(
-                    BoxRow(
-                        frame=len(images) - 1,
-                        corners=(x, y, x + width, y + height),
-                        category=0,
-                        identity=len(rows) if self.id_per_box else -1,
-                        ignored=ignored,
-                        line=line,
-                    )
-                )
         folder = Path(self.data_prefix["img_path"])
-        yield AnnotatedSequence(
-            annotation_file=self.ann_file,
-            images=[str(folder / f"{name}.jpg") for name in images],
-            boxes=BoxTable.of_rows(rows),
-            class_names={0: self._classes[0]},
-            errors=errors,
-        )
+        paths = [str(folder / f"{name}.jpg") for name in images]
+        names = {0: self._classes[0]}
+        boxes = BoxTable.of_rows(rows)
+        yield AnnotatedSequence(self.ann_file, paths, boxes, names, errors)
 
 
 def _parse_image(row: str) -> dict:
@@ -108,3 +81,10 @@ def _parse_image(row: str) -> dict:
     if not isinstance(image.get("ID"), str) or not is_file_name(image["ID"]):
         raise ValueError(f"ID {image.get('ID')!r}, expected the name of an image")
     return image
+
+
+def _parse_box(box: dict, image: int, identity: int, line: int) -> BoxRow:
+    x, y, width, height = (json_number(value) for value in box["fbox"])
+    marked = int((box.get("extra") or {}).get("ignore", 0))
+    ignored = box["tag"] != "person" or bool(marked)
+    return BoxRow(image, (x, y, x + width, y + height), 0, identity, line, ignored)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterator
@@ -45,7 +43,6 @@ class FootageFrameDataset(FrameDataset):
             taken to show nobody.
         share: From where to where frames are used, in shares of the footage; the others
             may validate the training.
-        **kwargs: For :class:`FrameDataset`.
 
     Raises:
         ValueError: There is no frame in the share. See also :class:`FrameDataset`.
@@ -94,23 +91,22 @@ class FootageFrameDataset(FrameDataset):
             )
         others = np.isin(boxes.frames, numbers) & ~np.isin(boxes.frames, used)
         yield AnnotatedSequence(
-            annotation_file=self.ann_file,
-            images=images[first:last],
+            self.ann_file,
+            images[first:last],
+            boxes.select(self.leave_out({"in another share": others})),
+            class_names,
+            errors,
             numbers=used,
-            first_frame=first,
-            boxes=boxes.select(self.leave_out({"in another share": others})),
-            class_names=class_names,
+            first_frame=first if is_video else None,
             sizes=video.size if is_video else (0, 0),
-            is_video=is_video,
-            errors=errors,
         )
 
     def _read(self, errors: ErrorSink) -> FrameRecords:
         records = super()._read(errors)
         if self.annotated_only:
-            filled = np.flatnonzero(np.diff(records.starts))
-            self.leave_out({"images without boxes": np.diff(records.starts) == 0})
-            records = records.select(filled)
+            empty = np.diff(records.starts) == 0
+            filled = self.leave_out({"images without boxes": empty})
+            records = records.select(np.flatnonzero(filled))
         return records
 
     def _read_mot(self, path: Path, errors: ErrorSink) -> tuple[BoxTable, ClassNames]:
@@ -120,13 +116,8 @@ class FootageFrameDataset(FrameDataset):
         classes = np.ones(len(values))
         if values.shape[1] in (8, 9):
             classes = np.where(values[:, 7] == -1, 1, values[:, 7])
-        boxes = BoxTable(
-            frames=values[:, 0],
-            corners=xywh_to_xyxy(values[:, 2:6]),
-            classes=classes,
-            identities=values[:, 1],
-            lines=table.lines,
-        )
+        corners = xywh_to_xyxy(values[:, 2:6])
+        boxes = BoxTable(values[:, 0], corners, classes, values[:, 1], table.lines)
         if values.shape[1] > 6:
             boxes = boxes.select(self.leave_out({"marked 0": values[:, 6] == 0}))
         return boxes, dict(enumerate(self._classes, 1))
@@ -139,29 +130,33 @@ class FootageFrameDataset(FrameDataset):
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             reader = csv.reader(file, skipinitialspace=True)
             header = [name.strip().lower() for name in next(reader)]
-            self._check_header(path, header)
+            sides = _WIDTH_HEIGHT if set(_WIDTH_HEIGHT) <= set(header) else _CORNERS
+            self._check_header(path, header, sides)
             for cells in reader:
                 if not any(cell.strip() for cell in cells):
                     continue
                 try:
-                    row = self._parse_row(header, cells, by_name)
+                    row = self._parse_row(header, cells, sides, by_name)
                     rows.append(row._replace(line=reader.line_num))
                 except ValueError as error:
-                    text, line = str(error), reader.line_num
-                    errors(AnnotationError("malformed line", path, line, text))
+                    line = reader.line_num
+                    errors(AnnotationError("malformed line", path, line, str(error)))
+        boxes = BoxTable.of_rows(rows)
+        if sides == _WIDTH_HEIGHT:
+            boxes.corners = xywh_to_xyxy(boxes.corners)
         # Classes that are not asked for need not be known.
         names = {*self._classes, *(str(row.category) for row in rows)}
-        return BoxTable.of_rows(rows), {name: name for name in names}
+        return boxes, {name: name for name in names}
 
-    def _check_header(self, path: Path, header: list[str]) -> None:
-        box = _WIDTH_HEIGHT if set(_WIDTH_HEIGHT) <= set(header) else _CORNERS
-        place = "image" if "image" in header else "frame"
-        missing = [name for name in (place, *box) if name not in header]
-        known = {"frame", "image", "id", "class", *_WIDTH_HEIGHT, *_CORNERS}
-        if "id" not in header and set(header) - known:
-            missing.append("id")  # which may be the one that is written otherwise
-        if len(self._classes) > 1 and "class" not in header:
-            missing.append("class")
+    def _check_header(
+        self, path: Path, header: list[str], sides: tuple[str, ...]
+    ) -> None:
+        needed = ["image" if "image" in header else "frame", *sides]
+        if set(header) - {"frame", "image", "class", *_WIDTH_HEIGHT, *_CORNERS}:
+            needed.append("id")  # which may be the one that is written otherwise
+        if len(self._classes) > 1:
+            needed.append("class")
+        missing = [name for name in needed if name not in header]
         if missing or len(set(header)) != len(header):
             raise ValueError(
                 f"{path}:1: columns {', '.join(header)}: missing or twice "
@@ -169,7 +164,11 @@ class FootageFrameDataset(FrameDataset):
             )
 
     def _parse_row(
-        self, header: list[str], cells: list[str], by_name: dict[str, int]
+        self,
+        header: list[str],
+        cells: list[str],
+        sides: tuple[str, ...],
+        by_name: dict[str, int],
     ) -> BoxRow:
         if any("\ufffd" in cell for cell in cells):
             raise ValueError("not UTF-8 text, expected text")
@@ -184,14 +183,9 @@ class FootageFrameDataset(FrameDataset):
             frame = by_name[cell["image"]]
         else:
             raise ValueError(f"no image {cell['image']!r} in {self.frames}")
-        with_size = set(_WIDTH_HEIGHT) <= set(cell)
-        corners = [_number(cell, n) for n in (_WIDTH_HEIGHT if with_size else _CORNERS)]
-        if with_size:
-            corners[2] += corners[0]
-            corners[3] += corners[1]
         return BoxRow(
             frame=frame,
-            corners=corners,
+            corners=[_number(cell, name) for name in sides],
             # A single class needs no column.
             category=cell.get("class", self._classes[0]),
             identity=_number(cell, "id") if cell.get("id") else -1,

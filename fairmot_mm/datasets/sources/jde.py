@@ -1,23 +1,17 @@
-from __future__ import annotations
-
 import os
 import posixpath
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rich.progress import track
 
+from fairmot_mm.formats import tables
 from fairmot_mm.formats.annotation_errors import AnnotationError, ErrorSink
-from fairmot_mm.formats.tables import (
-    parse_lines,
-    parse_numbers,
-    read_lines,
-    split_lines,
-)
 from fairmot_mm.registry import DATASETS
 
 from ..annotated_sequence import AnnotatedSequence, BoxTable
@@ -31,14 +25,6 @@ _CHUNK = 20_000  # label files parsed together
 _READERS = 16  # threads, which mostly wait for the disk
 _BLANKS = np.zeros(256, bool)
 _BLANKS[[9, 10, 11, 12, 13, 32]] = True
-
-
-class _Image(NamedTuple):
-    """An image of the list, its label file and its line."""
-
-    path: str
-    labels: str
-    line: int
 
 
 @DATASETS.register_module()
@@ -64,88 +50,93 @@ class JDEFrameDataset(FrameDataset):
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
         """Read the list and all label files."""
-        images = list(self._listed(errors))
-        if not images:
+        listed = self._read_list(errors)
+        if not listed:
             raise ValueError(f"{self.ann_file}: empty list; expected an image per line")
         paths: list[str] = []
-        tables = []
-        starts = range(0, len(images), _CHUNK)
+        parsed = []
+        chunks = range(0, len(listed), _CHUNK)
+        title, once = f"Reading {self.name}", len(chunks) == 1
         with ThreadPoolExecutor(_READERS) as pool:
-            for start in track(
-                starts, f"Reading {self.name}", disable=len(starts) == 1
-            ):
-                chunk, texts = self._texts(pool, images[start : start + _CHUNK], errors)
-                table = _parse_together(texts) or _parse_by_line(chunk, texts, errors)
-                tables.append(table)
-                paths += [image.path for image in chunk]
-        columns = zip(*tables, strict=True)
-        values, counts, lines = (np.concatenate(column) for column in columns)
+            for start in track(chunks, title, disable=once):
+                images = dict(listed[start : start + _CHUNK])
+                texts = self._read_labels(pool, images, errors)
+                if texts:
+                    contents = list(texts.values())
+                    table = _parse_together(contents) or _parse_by_line(texts, errors)
+                    parsed.append(table)
+                    paths += texts
+        if not paths:
+            raise ValueError(f"{self.ann_file}: no label file of any image is there")
+        values, counts, lines = map(np.concatenate, zip(*parsed, strict=True))
         half = values[:, 4:6] / 2
         identities = values[:, 1]
-        yield AnnotatedSequence(
-            annotation_file=self.ann_file,
-            images=paths,
-            boxes=BoxTable(
+        sequence = AnnotatedSequence(
+            self.ann_file,
+            paths,
+            BoxTable(
                 frames=np.repeat(np.arange(len(paths)), counts),
                 corners=np.hstack((values[:, 2:4] - half, values[:, 2:4] + half)),
                 classes=values[:, 0],
                 identities=identities,
                 lines=lines,
             ),
-            class_names=dict(enumerate(self._classes)),
+            dict(enumerate(self._classes)),
+            errors,
             normalized=True,
             file_of_image=label_path,
-            errors=errors,
-        ).without(
+        )
+        sequence.drop(
             "bad identity",
             identities < -1,
             lambda i: f"identity {identities[i]:g}, expected 0 or more, or -1 for none",
         )
+        yield sequence
 
     def annotation_file(self, index: int) -> str:
         """The label file of an image."""
         return label_path(self.records.paths[index])
 
-    def _listed(self, errors: ErrorSink) -> Iterator[_Image]:
-        """The images of the list."""
-        seen: dict[str, int] = {}
-        for line, row in read_lines(Path(self.ann_file)):
+    def _read_list(self, errors: ErrorSink) -> list[tuple[str, int]]:
+        """The images of the list, with their lines."""
+        images: dict[str, int] = {}
+        for line, row in tables.read_lines(Path(self.ann_file)):
             # Lists may come from Windows, and a path may be written in several ways.
             name = posixpath.normpath(row.strip().replace("\\", "/"))
-            if seen.setdefault(name, line) != line:
-                kind = "image twice"
-                text = f"{name} is listed again, expected once (line {seen[name]})"
-            elif "/images/" not in f"/{name}":
+            path = os.path.join(self.data_root, name)  # noqa: PTH118 (many)
+            path = path.replace(os.sep, "/")
+            if "/images/" not in f"/{name}":
                 kind = "malformed line"
                 text = (
                     f"{name}: no folder images in the path, beside which the folder "
                     "labels_with_ids is expected"
                 )
+            elif (first := images.setdefault(path, line)) != line:
+                kind = "image twice"
+                text = f"{name} is listed again, expected once (line {first})"
             else:
-                path = os.path.join(self.data_root, name)  # noqa: PTH118 (many)
-                path = path.replace(os.sep, "/")
-                yield _Image(path, label_path(path), line)
                 continue
             errors(AnnotationError(kind, self.ann_file, line, text))
+        return list(images.items())
 
-    def _texts(
-        self, pool: ThreadPoolExecutor, images: Sequence[_Image], errors: ErrorSink
-    ) -> tuple[list[_Image], list[bytes]]:
-        """Images that have a label file, and the files' contents."""
-        slabs = [images[i : i + 256] for i in range(0, len(images), 256)]
-        contents = [text for slab in pool.map(_read_files, slabs) for text in slab]
-        found, texts = [], []
-        for image, content in zip(images, contents, strict=True):
+    def _read_labels(
+        self, pool: ThreadPoolExecutor, images: dict[str, int], errors: ErrorSink
+    ) -> dict[str, bytes]:
+        """Contents of the images' label files, where there is one."""
+        paths = list(images)
+        slabs = [paths[i : i + 256] for i in range(0, len(paths), 256)]
+        contents = chain.from_iterable(pool.map(_read_files, slabs))
+        texts = {}
+        for path, content in zip(paths, contents, strict=True):
             if isinstance(content, bytes):
-                found.append(image)
-                texts.append(content)
+                texts[path] = content
                 continue
             text = (
-                f"{image.labels}: {content}; an image without boxes has an empty label "
-                "file, so restore it or take the image out of the list"
+                f"{label_path(path)}: {content}; an image without boxes has an empty "
+                "label file, so restore it or take the image out of the list"
             )
-            errors(AnnotationError("missing labels", self.ann_file, image.line, text))
-        return found, texts
+            errors(AnnotationError("missing labels", self.ann_file, images[path], text))
+        return texts
 
 
 def label_path(image_path: str) -> str:
@@ -155,12 +146,12 @@ def label_path(image_path: str) -> str:
     return f"{before}/labels_with_ids/{stem}.txt"[1:]
 
 
-def _read_files(images: Sequence[_Image]) -> list[bytes | str]:
+def _read_files(images: Sequence[str]) -> list[bytes | str]:
     """Contents of label files, or what is wrong with them."""
     contents: list[bytes | str] = []
-    for image in images:
+    for path in map(label_path, images):
         try:
-            with open(image.labels, "rb", buffering=0) as file:  # noqa: PTH123 (many)
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (many)
                 contents.append(file.read())
         except OSError as error:
             contents.append(str(error.strerror))
@@ -193,14 +184,14 @@ def _parse_together(texts: Sequence[bytes]) -> _Table | None:
     return values.reshape(-1, _COLUMNS), counts, numbers[filled]
 
 
-def _parse_by_line(
-    images: Sequence[_Image], texts: Sequence[bytes], errors: ErrorSink
-) -> _Table:
+def _parse_by_line(texts: dict[str, bytes], errors: ErrorSink) -> _Table:
     """Parse line by line to name the malformed ones."""
     values, counts, lines = [], [], []
-    for image, text in zip(images, texts, strict=True):
-        numbered = split_lines(text.decode("utf-8-sig", "replace"))
-        rows, numbers = parse_lines(image.labels, numbered, _parse_row, errors)
+    for image, text in texts.items():
+        numbered = tables.split_lines(text.decode("utf-8-sig", "replace"))
+        rows, numbers = tables.parse_lines(
+            label_path(image), numbered, _parse_row, errors
+        )
         values.append(np.array(rows).reshape(-1, _COLUMNS))
         counts.append(len(rows))
         lines.append(numbers)
@@ -211,4 +202,4 @@ def _parse_row(row: str) -> list[float]:
     cells = row.split()
     if len(cells) != _COLUMNS:
         raise ValueError(f"{len(cells)} columns, expected 6: class id cx cy w h")
-    return parse_numbers(cells)
+    return tables.parse_numbers(cells)

@@ -1,10 +1,6 @@
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from fairmot_mm.formats.annotation_errors import ErrorSink, unreadable_file
 from fairmot_mm.formats.files import annotation_files
@@ -12,7 +8,7 @@ from fairmot_mm.formats.images import frame_images
 from fairmot_mm.formats.tables import parse_lines, parse_numbers, read_lines
 from fairmot_mm.registry import DATASETS
 
-from ..annotated_sequence import AnnotatedSequence, BoxTable
+from ..annotated_sequence import AnnotatedSequence, BoxRow, BoxTable
 from ..frame_dataset import FrameDataset
 
 KITTI_CLASSES = (
@@ -52,33 +48,22 @@ class KITTIFrameDataset(FrameDataset):
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
         """Read the sequences."""
-        for path in annotation_files(Path(self.data_root) / "label_02", "*.txt"):
+        root = Path(self.data_root)
+        for path in annotation_files(root / "label_02", "*.txt"):
             with unreadable_file(path, errors):
-                folder = Path(self.data_root) / "image_02" / path.stem
-                images, numbers = frame_images(folder)
+                images, numbers = frame_images(root / "image_02" / path.stem)
                 rows, lines = parse_lines(path, read_lines(path), _parse_box, errors)
-                types = np.array([kind for _, kind in rows], str)
-                values = np.array([values for values, _ in rows]).reshape(-1, 6)
+                boxes = BoxTable.of_rows(rows)
+                boxes.lines = lines
                 yield AnnotatedSequence(
-                    annotation_file=str(path),
-                    images=images,
-                    numbers=numbers,
-                    boxes=BoxTable(
-                        frames=values[:, 0],
-                        corners=values[:, 2:],
-                        classes=types,
-                        identities=values[:, 1],
-                        ignored=types == _IGNORED_REGION,
-                        lines=lines,
-                    ),
-                    class_names=_CLASS_NAMES,
-                    errors=errors,
+                    str(path), images, boxes, _CLASS_NAMES, errors, numbers=numbers
                 )
 
 
-def _parse_box(row: str) -> tuple[list[float], str]:
-    """Frame, identity and corners; type."""
+def _parse_box(row: str) -> BoxRow:
     cells = row.split()
     if len(cells) < _COLUMNS:
         raise ValueError(f"{len(cells)} columns, expected 17 ({_COLUMNS} at least)")
-    return parse_numbers(cells[:2] + cells[6:_COLUMNS]), cells[2]
+    frame, identity, *corners = parse_numbers(cells[:2] + cells[6:_COLUMNS])
+    kind = cells[2]
+    return BoxRow(frame, corners, kind, identity, ignored=kind == _IGNORED_REGION)

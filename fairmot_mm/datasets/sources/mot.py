@@ -7,18 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
+from fairmot_mm.formats import mot
 from fairmot_mm.formats.annotation_errors import ErrorSink, unreadable_file
 from fairmot_mm.formats.boxes import xywh_to_xyxy
-from fairmot_mm.formats.mot import (
-    MOT_CLASSES,
-    NO_CLASS,
-    PEDESTRIAN,
-    MOTAnnotations,
-    MOTSequence,
-    find_sequences,
-    read_gt,
-    split_range,
-)
 from fairmot_mm.registry import DATASETS
 
 from ..annotated_sequence import AnnotatedSequence, BoxTable
@@ -41,7 +32,6 @@ class MOTFrameDataset(FrameDataset):
         half: ``first`` or ``second`` half of each sequence.
         min_visibility: Boxes less visible are left out.
         clip: Clip boxes to the image, as MOT20's are.
-        **kwargs: For :class:`FrameDataset`.
     """
 
     def __init__(
@@ -63,51 +53,45 @@ class MOTFrameDataset(FrameDataset):
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
         """Read the sequences."""
-        sequences = find_sequences(self.data_root, self.sequences, self.detector)
+        sequences = mot.find_sequences(self.data_root, self.sequences, self.detector)
         _warn_of_triplicates(sequences)
         for sequence in sequences:
             with unreadable_file(sequence.gt_path, errors):
-                lines = read_gt(sequence, errors)
-                yield self._annotated(sequence, lines, errors)
+                first, last = mot.split_range(sequence, self.half)
+                numbers = np.arange(first, last + 1)
+                yield AnnotatedSequence(
+                    str(sequence.gt_path),
+                    [str(sequence.image_path(i)) for i in numbers.tolist()],
+                    self._boxes(sequence, mot.read_gt(sequence, errors), numbers),
+                    dict(enumerate(mot.MOT_CLASSES, 1)),
+                    errors,
+                    name=sequence.name,
+                    numbers=numbers,
+                    sizes=(sequence.width, sequence.height),
+                )
 
-    def _annotated(
-        self, sequence: MOTSequence, lines: MOTAnnotations, errors: ErrorSink
-    ) -> AnnotatedSequence:
-        first, last = split_range(sequence, self.half)
-        numbers = np.arange(first, last + 1)
+    def _boxes(
+        self, sequence: mot.MOTSequence, lines: mot.MOTAnnotations, numbers: np.ndarray
+    ) -> BoxTable:
         reasons = {
             "in the other half": ~np.isin(lines.frames, numbers),
             "marked 0": lines.marks == 0,
             "little visible": lines.visibility < self.min_visibility,
         }
         lines = lines.select(self.leave_out(reasons))
+        # MOT15 knows pedestrians alone.
+        classes = np.where(lines.classes == mot.NO_CLASS, mot.PEDESTRIAN, lines.classes)
         corners = xywh_to_xyxy(lines.boxes)
         if self.clip:
             corners = corners.clip(0, (sequence.width, sequence.height) * 2)
+        boxes = BoxTable(lines.frames, corners, classes, lines.ids, lines.lines)
+        if self.clip:
             outside = np.any(corners[:, :2] >= corners[:, 2:], axis=1)
-            inside = self.leave_out({"outside the image": outside})
-            lines, corners = lines.select(inside), corners[inside]
-        # MOT15 knows pedestrians alone.
-        classes = np.where(lines.classes == NO_CLASS, PEDESTRIAN, lines.classes)
-        return AnnotatedSequence(
-            annotation_file=str(sequence.gt_path),
-            name=sequence.name,
-            images=[str(sequence.image_path(i)) for i in numbers.tolist()],
-            numbers=numbers,
-            boxes=BoxTable(
-                frames=lines.frames,
-                corners=corners,
-                classes=classes,
-                identities=lines.ids,
-                lines=lines.lines,
-            ),
-            class_names=dict(enumerate(MOT_CLASSES, 1)),
-            sizes=(sequence.width, sequence.height),
-            errors=errors,
-        )
+            boxes = boxes.select(self.leave_out({"outside the image": outside}))
+        return boxes
 
 
-def _warn_of_triplicates(sequences: Sequence[MOTSequence]) -> None:
+def _warn_of_triplicates(sequences: Sequence[mot.MOTSequence]) -> None:
     """MOT17 ships each sequence once per public detector."""
     detectors: dict[str, list[str]] = defaultdict(list)
     for sequence in sequences:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,7 +40,6 @@ class VisDroneFrameDataset(FrameDataset):
 
     Args:
         data_root: E.g. ``data/VisDrone2019-MOT-train``.
-        **kwargs: For :class:`FrameDataset`.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=VISDRONE_CLASSES[:10])
@@ -52,24 +49,15 @@ class VisDroneFrameDataset(FrameDataset):
 
     def read_sequences(self, errors: ErrorSink) -> Iterator[AnnotatedSequence]:
         """Read the sequences."""
-        for path in annotation_files(Path(self.data_root) / "annotations", "*.txt"):
+        root = Path(self.data_root)
+        for path in annotation_files(root / "annotations", "*.txt"):
             with unreadable_file(path, errors):
-                folder = Path(self.data_root) / "sequences" / path.stem
-                images, numbers = frame_images(folder)
+                images, numbers = frame_images(root / "sequences" / path.stem)
                 table = read_table(path, 8, errors)
                 frames, ids, _, _, _, _, scores, categories = table.values[:, :8].T
+                corners = xywh_to_xyxy(table.values[:, 2:6])
+                ignored = (categories == _IGNORED_REGION) | (scores == 0)
+                boxes = BoxTable(frames, corners, categories, ids, table.lines, ignored)
                 yield AnnotatedSequence(
-                    annotation_file=str(path),
-                    images=images,
-                    numbers=numbers,
-                    boxes=BoxTable(
-                        frames=frames,
-                        corners=xywh_to_xyxy(table.values[:, 2:6]),
-                        classes=categories,
-                        identities=ids,
-                        ignored=(categories == _IGNORED_REGION) | (scores == 0),
-                        lines=table.lines,
-                    ),
-                    class_names=_CLASS_NAMES,
-                    errors=errors,
+                    str(path), images, boxes, _CLASS_NAMES, errors, numbers=numbers
                 )

@@ -47,8 +47,7 @@ class RandomSaturationValue(BaseTransform):
         for channel, factor in zip(channels, self._factors(), strict=True):
             # Rounded down as in the reference implementation, by a lookup table.
             table = np.arange(256, dtype=np.float32) * np.float32(factor)
-            table = np.minimum(table, 255)
-            scaled.append(cv2.LUT(channel, table.astype(np.uint8)))
+            scaled.append(cv2.LUT(channel, table.clip(max=255).astype(np.uint8)))
         results["img"] = cv2.cvtColor(cv2.merge([hue, *scaled]), cv2.COLOR_HSV2BGR)
         return results
 
@@ -75,11 +74,10 @@ def warp_boxes(
         matrix: (3, 3) affine matrix.
         degrees: Its rotation.
         size: Width and height of the image.
-        clip: Clip boxes to the image before any is dropped.
+        clip: Clip boxes to the image before any is dropped; else they may leave it.
 
     Returns:
-        Rows that are kept, ascending, and their boxes (K, 4), which may reach outside
-        the image unless they are clipped.
+        Rows that are kept (K,), ascending, and their boxes (K, 4).
     """
     corners = np.ones((len(boxes), 4, 3))
     corners[:, :, :2] = boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
@@ -92,9 +90,9 @@ def warp_boxes(
     if clip:
         warped = warped.clip(0, np.tile(size, 2))
 
+    tiny = 1e-16
     before = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     sides = warped[:, 2:] - warped[:, :2]
-    tiny = 1e-16
     aspect = np.max(sides / (sides[:, ::-1] + tiny), axis=1, initial=0)
     kept = (sides > 4).all(1) & (aspect < 10)
     kept &= sides.prod(1) / (before + tiny) > 0.1
@@ -158,24 +156,18 @@ class RandomBoxAffine(BaseTransform):
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Warp one image and its boxes."""
-        height, width = results["img"].shape[:2]
-        matrix, degrees = self._draw(width, height)
-        results["img"] = cv2.warpAffine(
-            results["img"],
-            matrix[:2],
-            (width, height),
-            flags=cv2.INTER_LINEAR,
-            borderValue=(self.pad_value,) * 3,
-        )
+        image = results["img"]
+        size = image.shape[1], image.shape[0]
+        matrix, degrees = self._draw(*size)
+        grey = (self.pad_value,) * 3
+        results["img"] = cv2.warpAffine(image, matrix[:2], size, borderValue=grey)
         if "gt_bboxes" in results:
             boxes = results["gt_bboxes"].numpy()
-            rows, warped = warp_boxes(
-                boxes, matrix, degrees, (width, height), self.clip
-            )
+            rows, boxes = warp_boxes(boxes, matrix, degrees, size, self.clip)
             for key in _BOX_KEYS:
                 if key in results:
                     results[key] = results[key][rows]
-            results["gt_bboxes"].tensor = results["gt_bboxes"].tensor.new_tensor(warped)
+            results["gt_bboxes"].tensor = results["gt_bboxes"].tensor.new_tensor(boxes)
         return results
 
     def __repr__(self) -> str:

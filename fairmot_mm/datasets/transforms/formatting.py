@@ -29,11 +29,9 @@ class PackTrackTrainInputs(PackDetInputs):
         "gt_instances_ids": "instances_ids",
     }
 
-    meta_keys: tuple[str, ...]
-
     def __init__(self, **kwargs: tuple[str, ...]) -> None:
         super().__init__(**kwargs)
-        self.meta_keys = (*self.meta_keys, "pad_param")
+        self.meta_keys: tuple[str, ...] = (*self.meta_keys, "pad_param")
 
 
 @TRANSFORMS.register_module()

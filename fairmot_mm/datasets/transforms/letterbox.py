@@ -43,17 +43,14 @@ class Letterbox(BaseTransform):
                 "no size of the network input: set input_size of the dataset, or size "
                 "of the transform Letterbox"
             )
-        width, height = size
-        results["pad_param"] = fit(results["img"].shape[:2], (height, width))[1]
-        results["img"], factor, border = letterbox(
-            results["img"], (width, height), self.pad_value
-        )
+        image = results["img"]
+        results["pad_param"] = fit(image.shape[:2], size[::-1])[1]
+        results["img"], factor, border = letterbox(image, size, self.pad_value)
         results["img_shape"] = results["img"].shape[:2]
         results["scale_factor"] = (factor, factor)
         if "gt_bboxes" in results:
-            boxes = results["gt_bboxes"]
-            boxes.rescale_((factor, factor))
-            boxes.translate_(border)
+            results["gt_bboxes"].rescale_((factor, factor))
+            results["gt_bboxes"].translate_(border)
         return results
 
     def __repr__(self) -> str:

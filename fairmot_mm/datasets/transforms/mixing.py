@@ -1,7 +1,5 @@
 """Mosaic and mixup of the toolbox, with identities carried through."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -18,24 +16,12 @@ class _CarryIdentities(BaseTransform):
     """Makes a mixing transform of the toolbox keep identities with their boxes.
 
     The toolbox joins, moves and drops boxes together with their labels, but ignores
-    identities. So while it works the labels are row numbers over all mixed images. By
-    default boxes may reach outside the image, and the padding is as grey as that of
-    :class:`Letterbox`.
+    identities. So while it works the labels are row numbers over all mixed images.
     """
 
-    def __init__(
-        self,
-        img_scale: tuple[int, int],
-        bbox_clip_border: bool = False,
-        pad_val: float = 127.5,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            img_scale=tuple(img_scale),
-            bbox_clip_border=bbox_clip_border,
-            pad_val=pad_val,
-            **kwargs,
-        )
+    def __init__(self, img_scale: tuple[int, int], **kwargs: Any) -> None:
+        defaults = dict(bbox_clip_border=False, pad_val=127.5)
+        super().__init__(img_scale=tuple(img_scale), **(defaults | kwargs))
 
     def transform(self, results: dict) -> dict:
         """Mix the image with its ``mix_results``."""
@@ -43,10 +29,11 @@ class _CarryIdentities(BaseTransform):
         columns = {
             key: np.concatenate([image[key] for image in mixed]) for key in _PER_BOX
         }
-        stop = np.cumsum([len(image["gt_bboxes_labels"]) for image in mixed])
-        for image, last in zip(mixed, stop, strict=True):
-            first = last - len(image["gt_bboxes_labels"])
-            image["gt_bboxes_labels"] = np.arange(first, last)
+        first = 0
+        for image in mixed:
+            rows = first + np.arange(len(image["gt_bboxes_labels"]))
+            image["gt_bboxes_labels"] = rows
+            first += len(rows)
         results = super().transform(results)
         rows = results["gt_bboxes_labels"]
         results.update({key: column[rows] for key, column in columns.items()})
@@ -61,9 +48,9 @@ class Mosaic(_CarryIdentities, _Mosaic):
 
     Args:
         img_scale: Width and height of each of the four.
-        bbox_clip_border: Clip boxes to the image.
-        pad_val: Grey of the padding.
-        **kwargs: For ``mmdet.Mosaic``: ``center_ratio_range`` and ``prob``.
+        **kwargs: For ``mmdet.Mosaic``: ``center_ratio_range``, ``prob``, ``pad_val``
+            (grey of the padding, 127.5 by default), ``bbox_clip_border`` (whether to
+            clip boxes to the image, False by default).
     """
 
 
@@ -75,7 +62,6 @@ class MixUp(_CarryIdentities, _MixUp):
 
     Args:
         img_scale: Width and height of the network input.
-        bbox_clip_border: Clip boxes to the image.
-        pad_val: Grey of the padding.
-        **kwargs: For ``mmdet.MixUp``: ``ratio_range``, ``flip_ratio``, ``max_iters``.
+        **kwargs: For ``mmdet.MixUp``: ``ratio_range``, ``flip_ratio``, ``max_iters``;
+            ``pad_val`` and ``bbox_clip_border`` as in :class:`Mosaic`.
     """

@@ -13,13 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from torch import Tensor
 
-from fairmot_mm.checkpoints.files import (
-    find_damage,
-    is_url,
-    read_checkpoint,
-    safe_types,
-    write_atomically,
-)
+from fairmot_mm.checkpoints import files
 from fairmot_mm.checkpoints.packaged import PREFIX
 from fairmot_mm.evaluation.figures import COUNTS, FRACTIONS
 from fairmot_mm.registry import HOOKS
@@ -29,12 +23,8 @@ class AtomicBackend(LocalBackend):
     """``LocalBackend`` whose files are complete as soon as they have their names."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write a file.
-
-        Raises:
-            OSError: If it cannot be written; one that was there before stays.
-        """
-        write_atomically(obj, Path(filepath))
+        """Write a file; on an ``OSError``, one that was there before stays."""
+        files.write_atomically(obj, Path(filepath))
 
 
 _BACKEND = "fairmot_mm.atomic"
@@ -44,7 +34,7 @@ register_backend(_BACKEND, AtomicBackend, force=True)
 @CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
 def load_packaged(filename: str, *args: object, **kwargs: object) -> dict:
     """Let ``load_from="fairmot://NAME"`` name weights of the package."""
-    return dict(read_checkpoint(filename))
+    return dict(files.read_checkpoint(filename))
 
 
 @HOOKS.register_module()
@@ -85,11 +75,11 @@ class SafeCheckpointHook(CheckpointHook):
         if path is None and runner.cfg.get("resume"):
             path = self._find_intact(runner)
         for name in filter(None, (path, *_pretrained(runner.cfg.get("model", {})))):
-            if "://" not in name or is_url(name) or name.startswith(PREFIX):
-                read_checkpoint(name, self.trust_checkpoint)
+            if "://" not in name or files.is_url(name) or name.startswith(PREFIX):
+                files.read_checkpoint(name, self.trust_checkpoint)
         # MMEngine 0.10.7 leaves to PyTorch what a file may refer to. After our own
         # reading, at whose end PyTorch forgets these types.
-        torch.serialization.add_safe_globals(safe_types())
+        torch.serialization.add_safe_globals(files.safe_types())
         if self.trust_checkpoint:
             os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
 
@@ -98,15 +88,12 @@ class SafeCheckpointHook(CheckpointHook):
         named = find_latest_checkpoint(runner.work_dir)
         paths = [Path(named)] if named else []
         folder = paths[0].parent if paths else Path(runner.work_dir)
-        paths += sorted(
-            folder.glob(self.filename_tmpl.format("*")),
-            key=lambda path: path.stat().st_mtime,
-            reverse=True,
-        )
+        saved = folder.glob(self.filename_tmpl.format("*"))
+        paths += sorted(saved, key=lambda path: path.stat().st_mtime, reverse=True)
         if not paths:
             return None
         for path in paths:
-            damage = find_damage(path) if path.is_file() else "no such file"
+            damage = files.find_damage(path) if path.is_file() else "no such file"
             if damage is None:
                 break
             runner.logger.warning(f"cannot resume from {path}: {damage}")
@@ -115,7 +102,7 @@ class SafeCheckpointHook(CheckpointHook):
         barrier()  # every process has read what the first is about to write
         if is_main_process() and str(path) != named:
             pointer = Path(runner.work_dir) / "last_checkpoint"
-            write_atomically(str(path).encode(), pointer)
+            files.write_atomically(str(path).encode(), pointer)
         barrier()
         return str(path)
 
@@ -131,11 +118,10 @@ class SafeCheckpointHook(CheckpointHook):
         if not runner.cfg.get("resume"):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        saved, own = checkpoint.get("optimizer", {}), runner.optim_wrapper.state_dict()
         differences = [
             *_differences(checkpoint.get("state_dict", checkpoint), model.state_dict()),
-            *_optimizer_differences(
-                checkpoint.get("optimizer", {}), runner.optim_wrapper.state_dict()
-            ),
+            *_optimizer_differences(saved, own),
         ]
         if differences:
             raise ValueError(
@@ -207,7 +193,5 @@ def _optimizer_differences(saved: Mapping, current: Mapping) -> Iterator[str]:
         yield f"groups of {sizes} parameters in the checkpoint, of {own_sizes} here"
     kind, own_kind = (_OPTIONS.intersection(groups[0]) for groups in (there, here))
     if kind != own_kind:
-        yield (
-            f"an optimiser with {', '.join(kind) or 'other options'} in the "
-            f"checkpoint, with {', '.join(own_kind) or 'other options'} here"
-        )
+        options, own = (", ".join(k) or "other options" for k in (kind, own_kind))
+        yield f"an optimiser with {options} in the checkpoint, with {own} here"

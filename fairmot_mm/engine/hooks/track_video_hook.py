@@ -37,9 +37,9 @@ class TrackVideoHook(Hook):
         self.out_dir = Path(out_dir)
         self.save_frames = save_frames
         self.trail_length = trail_length
-        self._sequence: str | None = None
         self._video: VideoSink | None = None
-        self._finished: list[str] = []
+        self._sequence = ""  # of the video
+        self._started: list[str] = []
 
     def after_test_iter(
         self,
@@ -48,17 +48,10 @@ class TrackVideoHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TrackDataSample] | None = None,
     ) -> None:
-        """Draw the frames of the iteration's outputs.
+        """Draw the ``pred_track_instances`` of the frames in ``outputs``.
 
-        Args:
-            runner: The runner of the test.
-            batch_idx: Index of the iteration.
-            data_batch: Its input; not used.
-            outputs: Videos of frames that hold ``pred_track_instances``, or such
-                frames, as in MMTracking.
-
-        Raises:
-            OSError: An image cannot be read, or a drawing cannot be written.
+        These are videos or, as in MMTracking, frames. An ``OSError`` names an image
+        that cannot be read, or a drawing that cannot be written.
         """
         dataset_meta = runner.visualizer.dataset_meta or {}
         class_names = dataset_meta.get("classes") or dataset_meta.get("CLASSES")
@@ -70,39 +63,36 @@ class TrackVideoHook(Hook):
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
         """Finish the last video and log where the videos are."""
-        self._finish_sequence()
-        if self._finished:
-            names = ", ".join(f"{name}.mp4" for name in self._finished)
+        self._finish_video()
+        if self._started:
+            names = ", ".join(f"{name}.mp4" for name in self._started)
             runner.logger.info(f"Track videos in {self.out_dir.resolve()}: {names}")
-        self._finished = []
+        self._started = []
 
-    def _add_frame(
-        self, sample: DetDataSample, class_names: Sequence[str] | None
-    ) -> None:
-        path = Path(sample.img_path)
+    def _add_frame(self, frame: DetDataSample, names: Sequence[str] | None) -> None:
+        path = Path(frame.img_path)
         # MOTChallenge's layout: SEQUENCE/img1/000001.jpg.
-        sequence = sample.get("sequence_name") or path.parents[1].name
-        if self._video is None or sequence != self._sequence or sample.frame_id == 0:
-            self._finish_sequence()
+        sequence = frame.get("sequence_name") or path.parents[1].name
+        if self._video is None or sequence != self._sequence or frame.frame_id == 0:
+            self._finish_video()
             self._sequence = sequence
+            self._started.append(sequence)
+            rate = frame.get("frame_rate", DEFAULT_FRAME_RATE)
             self._video = VideoSink(
                 self.out_dir / f"{sequence}.mp4",
-                usable_frame_rate(
-                    sample.get("frame_rate", DEFAULT_FRAME_RATE), sequence
-                ),
-                class_names,
+                usable_frame_rate(rate, sequence),
+                names,
                 self.trail_length,
             )
-        if (index := sample.get("frame_index")) is None:
+        if (index := frame.get("frame_index")) is None:
             image, name = read_image(path), path.stem
         else:
-            image, name = read_frame(sample.img_path, index), f"{index + 1:06d}"
-        drawing = self._video.write(sample.frame_id, image, sample.pred_track_instances)
+            image, name = read_frame(frame.img_path, index), f"{index + 1:06d}"
+        drawing = self._video.write(frame.frame_id, image, frame.pred_track_instances)
         if self.save_frames:
             write_image(self.out_dir / sequence / f"{name}.jpg", drawing)
 
-    def _finish_sequence(self) -> None:
-        if self._video is not None and self._sequence is not None:
+    def _finish_video(self) -> None:
+        if self._video is not None:
             self._video.close()
-            self._finished.append(self._sequence)
-        self._sequence = self._video = None
+        self._video = None

@@ -22,21 +22,14 @@ class MMTrackFairMOT(FairMOT, BaseMultiObjectTracker):
     def _forward(
         self, inputs: Inputs, data_samples: list[TrackDataSample] | None = None
     ) -> dict[str, Tensor]:
-        """Compute the raw maps, see :class:`FairMOT`."""
         return super()._forward(_images(inputs))
 
     def loss(
         self, inputs: Inputs, data_samples: list[TrackDataSample]
     ) -> dict[str, Tensor]:
-        """Compute the joint loss.
+        """Compute the joint loss, see :meth:`FairMOT.loss`.
 
-        Args:
-            inputs: Images, see the class.
-            data_samples: Per image ``gt_instances`` with ``bboxes``, ``labels`` and
-                ``instances_id``, as ``PackTrackInputs`` makes them.
-
-        Returns:
-            See :meth:`FairMOT.loss`.
+        ``gt_instances`` have ``instances_id``, as ``PackTrackInputs`` makes them.
 
         Raises:
             KeyError: The identities were not loaded.
@@ -55,12 +48,7 @@ class MMTrackFairMOT(FairMOT, BaseMultiObjectTracker):
     def predict(
         self, inputs: Inputs, data_samples: list[TrackDataSample]
     ) -> list[TrackDataSample]:
-        """Track the next frames of a video.
-
-        Args:
-            inputs: Images, see the class.
-            data_samples: One per image, in the order of the video; a ``frame_id`` of 0
-                starts a new one.
+        """Track the next frames of a video; a ``frame_id`` of 0 starts a new one.
 
         Returns:
             The samples, with ``pred_det_instances`` and ``pred_track_instances``.

@@ -22,12 +22,7 @@ class LoadFrameRate(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load it for one image.
-
-        Raises:
-            FileNotFoundError: There is no ``seqinfo.ini``.
-            ValueError: It is malformed.
-        """
+        """Load it for one image, see :func:`read_sequence` for errors."""
         results["frame_rate"] = _frame_rate(Path(results["img_path"]).parents[1])
         return results
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import mmcv
 import mmdet
@@ -20,13 +21,7 @@ from mmengine.registry import Registry
 
 from fairmot_mm.utils.mmcv_ops import importable_operators
 
-# Tested versions; MMTracking's development ended with the last.
-TESTED_VERSIONS = ("1.0.0rc1",)
-
-# Accepted by MMTracking (MMCV below 2.0.0, MMDetection below 3.0.0) and by
-# MMClassification, which its ReID models are built on (MMCV from 2.0.0rc4 on).
-_PRESENTED = {mmcv: "2.0.0rc4", mmdet: "3.0.0rc6"}
-
+TESTED_VERSION = "1.0.0rc1"  # the last one of MMTracking
 _PACKAGES = ("mmtrack", "mmcls")
 
 # As in tools/setup_env.sh.
@@ -59,10 +54,10 @@ def import_mmtrack() -> None:
         ImportError: Its version was not tested with this bridge.
     """
     version = _installed_version()
-    if version not in TESTED_VERSIONS:
+    if version != TESTED_VERSION:
         raise ImportError(
-            f"mmtrack {version} is installed, but only "
-            f"{', '.join(TESTED_VERSIONS)} was tested: {INSTALLATION}"
+            f"mmtrack {version} is installed, but only {TESTED_VERSION} was tested: "
+            f"{INSTALLATION}"
         )
     # Before, so that no module of MMDetection reads a presented version.
     mmdet.utils.register_all_modules(init_default_scope=False)
@@ -93,20 +88,16 @@ def _installed_version() -> str:
 @contextmanager
 def _presented() -> Iterator[None]:
     """Show the versions MMTracking accepts, and the one name it lacks."""
-    real = {module: module.__version__ for module in _PRESENTED}
     layers = mmdet.models.layers
-    lacks_transformer = not hasattr(layers, "Transformer")
-    try:
-        for module, version in _PRESENTED.items():
-            module.__version__ = version
-        if lacks_transformer:
-            layers.Transformer = _MissingTransformer
+    transformer = getattr(layers, "Transformer", _MissingTransformer)
+    # MMTracking takes MMCV below 2.0.0 and MMDetection below 3.0.0, MMClassification,
+    # which its ReID models are built on, MMCV from 2.0.0rc4 on.
+    with (
+        patch.object(mmcv, "__version__", "2.0.0rc4"),
+        patch.object(mmdet, "__version__", "3.0.0rc6"),
+        patch.object(layers, "Transformer", transformer, create=True),
+    ):
         yield
-    finally:
-        for module, version in real.items():
-            module.__version__ = version
-        if lacks_transformer:
-            del layers.Transformer
 
 
 @contextmanager
@@ -116,11 +107,11 @@ def _undone_on_failure() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for package in new:
-            for name in [*sys.modules]:
-                if name == package or name.startswith(f"{package}."):
-                    del sys.modules[name]
-            for registry in vars(mmengine.registry).values():
-                if isinstance(registry, Registry):
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in new:
+                del sys.modules[name]
+        for registry in vars(mmengine.registry).values():
+            if isinstance(registry, Registry):
+                for package in new:
                     registry.children.pop(package, None)
         raise

@@ -40,18 +40,10 @@ class MMTrackJDETracker(JDETracker):
         rescale: bool = False,
         **kwargs: Any,
     ) -> InstanceData:
-        """Track the next frame.
+        """Track the ``pred_det_instances`` of the next frame, see :meth:`update`.
 
-        Args:
-            model: Its ``reid`` embeds crops (M, 3, h, w).
-            img: (1, 3, H, W), the network's input.
-            data_sample: ``pred_det_instances`` with ``bboxes``, ``scores`` and
-                ``labels``.
-            rescale: Whether the boxes are in pixels of the original image.
-            **kwargs: For :meth:`JDETracker.track`.
-
-        Returns:
-            See :meth:`JDETracker.update`.
+        The model's ``reid`` embeds crops (M, 3, h, w) of ``img`` (1, 3, H, W), the
+        network's input; ``rescale`` if boxes are in pixels of the original image.
 
         Raises:
             AttributeError: The model has no ReID network.

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmcv.cnn import ConvModule
@@ -16,12 +17,9 @@ class BasicBlock(BaseModule):
         self, in_channels: int, out_channels: int, stride: int, norm_cfg: dict
     ) -> None:
         super().__init__()
-        self.conv1 = ConvModule(
-            in_channels, out_channels, 3, stride, padding=1, norm_cfg=norm_cfg
-        )
-        self.conv2 = ConvModule(
-            out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None
-        )
+        conv = partial(ConvModule, kernel_size=3, padding=1, norm_cfg=norm_cfg)
+        self.conv1 = conv(in_channels, out_channels, stride=stride)
+        self.conv2 = conv(out_channels, out_channels, act_cfg=None)
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -32,17 +30,9 @@ class BasicBlock(BaseModule):
 class Tree(BaseModule):
     """Hierarchical aggregation of two subtrees (Yu et al., section 3.2).
 
-    A tree of one level joins two blocks by a 1x1 convolution, its root; a tree of
-    more levels hands all maps made so far down to the one root in its last subtree.
-
-    Args:
-        levels: Height of the tree, at least 1.
-        in_channels: Channels of the input map.
-        out_channels: Channels of the output map.
-        stride: Factor by which the map shrinks.
-        norm_cfg: Normalisation layer.
-        with_input: Whether the root also sees the (pooled) input.
-        root_channels: Channels of the maps from the parent that the root sees.
+    A tree of one level joins two blocks by a 1x1 convolution, its root, which sees the
+    (pooled) input as well if ``with_input``. A tree of more levels hands all maps made
+    so far down to the one root in its last subtree, ``root_channels`` in all.
     """
 
     def __init__(
@@ -74,14 +64,11 @@ class Tree(BaseModule):
             return
         self.tree1 = BasicBlock(in_channels, out_channels, stride, norm_cfg)
         self.tree2 = BasicBlock(out_channels, out_channels, 1, norm_cfg)
-        self.root = ConvModule(
-            2 * out_channels + root_channels, out_channels, 1, norm_cfg=norm_cfg
-        )
-        self.project = (
-            ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
-            if in_channels != out_channels
-            else nn.Identity()
-        )
+        conv = partial(ConvModule, kernel_size=1, norm_cfg=norm_cfg)
+        self.root = conv(2 * out_channels + root_channels, out_channels)
+        self.project = nn.Identity()
+        if in_channels != out_channels:
+            self.project = conv(in_channels, out_channels, act_cfg=None)
 
     def forward(self, x: Tensor, passed_down: Sequence[Tensor] = ()) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -137,23 +124,18 @@ class DLANet(BaseModule):
         self.norm_eval = norm_eval
         norm_cfg = norm_cfg or dict(type="BN")
 
-        self.base_layer = ConvModule(
-            in_channels, channels[0], 7, padding=3, norm_cfg=norm_cfg
-        )
+        conv = partial(ConvModule, norm_cfg=norm_cfg)
+        self.base_layer = conv(in_channels, channels[0], 7, padding=3)
         # Levels beyond the last requested one are not built: distributed training
         # refuses parameters without a gradient.
-        for i in range(max(self.out_indices) + 1):
-            before = channels[max(i - 1, 0)]
-            if i < 2:
-                layer = ConvModule(
-                    before, channels[i], 3, i + 1, padding=1, norm_cfg=norm_cfg
-                )
-            else:
-                layer = Tree(
-                    levels[i], before, channels[i], 2, norm_cfg, with_input=i > 2
-                )
-            self.add_module(f"level{i}", layer)
         self.num_levels = max(self.out_indices) + 1
+        for i in range(self.num_levels):
+            sides = channels[max(i - 1, 0)], channels[i]
+            if i < 2:
+                layer = conv(*sides, 3, i + 1, padding=1)
+            else:
+                layer = Tree(levels[i], *sides, 2, norm_cfg, with_input=i > 2)
+            self.add_module(f"level{i}", layer)
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -181,18 +163,15 @@ class DLANet(BaseModule):
         super().train(mode)
         if mode:
             self._freeze()
-            if self.norm_eval:
-                for module in self.modules():
-                    if isinstance(module, _BatchNorm):
-                        module.eval()
+        for module in self.modules():
+            if self.norm_eval and isinstance(module, _BatchNorm):
+                module.eval()
         return self
 
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        frozen = [self.base_layer]
         last = min(self.frozen_stages, self.num_levels - 1)
-        frozen += [self.get_submodule(f"level{i}") for i in range(last + 1)]
-        for module in frozen:
-            module.eval()
-            module.requires_grad_(False)
+        levels = [self.get_submodule(f"level{i}") for i in range(last + 1)]
+        for module in (self.base_layer, *levels):
+            module.eval().requires_grad_(False)

@@ -31,19 +31,12 @@ class CenterTargets:
 
 
 def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> Tensor:
-    """Radius within which a shifted box still overlaps the original enough.
+    """Radius (M,) within which shifted boxes keep an IoU of ``min_overlap``.
 
-    As CornerNet computes it (Law and Deng, arXiv:1808.01244, section 3.2), including
-    its error in the roots of the second and third case, which the reference
-    implementation shares: MMDetection's corrected helper gives other heatmaps.
-
-    Args:
-        height: (M,) heights in cells.
-        width: (M,) widths in cells.
-        min_overlap: Intersection over union that must remain.
-
-    Returns:
-        (M,) radii in cells, rounded down.
+    In cells, rounded down, as are ``height`` (M,) and ``width`` (M,). As CornerNet
+    computes it (Law and Deng, arXiv:1808.01244, section 3.2), including its error in
+    the roots of the second and third case, which the reference implementation shares:
+    MMDetection's corrected helper gives other heatmaps.
     """
     device = height.device
     if device.type == "mps":  # has no double precision, and single gives other radii
@@ -54,22 +47,13 @@ def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float = 0.7) -> 
     def root(a: float, b: Tensor, c: Tensor) -> Tensor:
         return (b + (b * b - 4 * a * c).sqrt()) / 2
 
-    return (
-        torch.stack(
-            (
-                root(1, total, area * (1 - min_overlap) / (1 + min_overlap)),
-                root(4, 2 * total, area * (1 - min_overlap)),
-                root(
-                    4 * min_overlap,
-                    -2 * min_overlap * total,
-                    (min_overlap - 1) * area,
-                ),
-            )
-        )
-        .amin(0)
-        .floor()
-        .clamp(min=0)
+    overlap, rest = min_overlap, 1 - min_overlap
+    radii = (
+        root(1, total, area * rest / (1 + overlap)),
+        root(4, 2 * total, area * rest),
+        root(4 * overlap, -2 * overlap * total, -rest * area),
     )
+    return torch.stack(radii).amin(0).floor().clamp(min=0)
 
 
 def _draw_gaussians(
@@ -153,21 +137,10 @@ def center_targets(
         size = extent
     radius = gaussian_radius(extent[:, 1].ceil(), extent[:, 0].ceil())
     heatmap = boxes.new_zeros((len(instances), num_classes, height, width))
-    _draw_gaussians(
-        heatmap.view(-1, height, width),
-        image * num_classes + labels,
-        cell[:, 0],
-        cell[:, 1],
-        radius,
-    )
-    return CenterTargets(
-        heatmap=heatmap,
-        image=image,
-        cell=cell[:, 1] * width + cell[:, 0],
-        size=size,
-        offset=center - cell,
-        kept=kept,
-    )
+    planes = heatmap.view(-1, height, width)
+    x, y = cell.unbind(1)
+    _draw_gaussians(planes, image * num_classes + labels, x, y, radius)
+    return CenterTargets(heatmap, image, y * width + x, size, center - cell, kept)
 
 
 def cells_of_boxes(

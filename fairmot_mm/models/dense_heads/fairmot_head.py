@@ -87,8 +87,7 @@ class FairMOTHead(BaseDenseHead):
 
     def heatmap(self, feats: Sequence[Tensor]) -> Tensor:
         """Compute the heatmap's logits (N, C, h, w) alone."""
-        x = only_map(feats, self.in_channels, "bbox_head")
-        return self.heatmap_branch(x)
+        return self.heatmap_branch(only_map(feats, self.in_channels, "bbox_head"))
 
     def boxes_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
@@ -120,19 +119,12 @@ class FairMOTHead(BaseDenseHead):
         batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
         """Losses of whole maps for a batch's boxes; see :meth:`loss_by_targets`."""
-        height, width = heatmap.shape[-2:]
-        targets = self.get_targets(
-            batch_gt_instances,
-            (height, width),
-            batch_img_metas[0]["batch_input_shape"],
+        input_hw = batch_img_metas[0]["batch_input_shape"]
+        targets = self.get_targets(batch_gt_instances, heatmap.shape[-2:], input_hw)
+        size, offset = (
+            gather_cells(m, targets.image, targets.cell) for m in (size, offset)
         )
-        objects = (targets.image, targets.cell)
-        return self.loss_by_targets(
-            heatmap,
-            gather_cells(size, *objects),
-            gather_cells(offset, *objects),
-            targets,
-        )
+        return self.loss_by_targets(heatmap, size, offset, targets)
 
     def loss_by_targets(
         self, heatmap: Tensor, size: Tensor, offset: Tensor, targets: CenterTargets
@@ -165,11 +157,10 @@ class FairMOTHead(BaseDenseHead):
             count = objects * target.shape[1] + 1e-4 / processes
             return loss(output.float(), target, avg_factor=count)
 
+        centers = centers.clamp_min(1 / processes)
         return dict(
             loss_heatmap=self.loss_heatmap(
-                probability,
-                targets.heatmap,
-                avg_factor=centers.clamp_min(1 / processes),
+                probability, targets.heatmap, avg_factor=centers
             ),
             loss_size=at_centers(self.loss_size, size, targets.size),
             loss_offset=at_centers(self.loss_offset, offset, targets.offset),
@@ -182,7 +173,7 @@ class FairMOTHead(BaseDenseHead):
         offset: Tensor,
         batch_img_metas: Sequence[dict],
         rescale: bool = True,
-        input_hw: tuple[int, int] | None = None,
+        input_hw: Sequence[int] | None = None,
     ) -> list[InstanceData]:
         """Read the boxes off the maps' peaks.
 
@@ -214,11 +205,10 @@ class FairMOTHead(BaseDenseHead):
         feats: Sequence[Tensor],
         batch_img_metas: Sequence[dict],
         rescale: bool = True,
-        input_hw: tuple[int, int] | None = None,
+        input_hw: Sequence[int] | None = None,
     ) -> list[InstanceData]:
         """:meth:`predict_by_feat` of one map, without whole maps of size and offset."""
-        boxes_at = partial(self.boxes_at, feats)
-        heatmap = self.heatmap(feats)
+        heatmap, boxes_at = self.heatmap(feats), partial(self.boxes_at, feats)
         return self._decode(heatmap, boxes_at, batch_img_metas, rescale, input_hw)
 
     def _decode(
@@ -227,28 +217,23 @@ class FairMOTHead(BaseDenseHead):
         boxes_at: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
         batch_img_metas: Sequence[dict],
         rescale: bool,
-        input_hw: tuple[int, int] | None,
+        input_hw: Sequence[int] | None,
     ) -> list[InstanceData]:
         scores, labels, cells = find_peaks(heatmap, self.topk)
         image = torch.arange(len(heatmap), device=cells.device)
         size, offset = boxes_at(image[:, None].expand_as(cells), cells)
+        height, width = input_hw or batch_img_metas[0]["batch_input_shape"]
+        hw = (height, width)
         results = []
         for i, meta in enumerate(batch_img_metas):
             found = scores[i] > 0  # other cells were set to zero
-            hw = input_hw or meta["batch_input_shape"]
-            pixels = decode_boxes(
-                cells[i, found],
-                size[i, found],
-                offset[i, found],
-                heatmap.shape[-2:],
-                hw,
+            at_peaks = (cells[i, found], size[i, found], offset[i, found])
+            boxes = decode_boxes(*at_peaks, heatmap.shape[-2:], hw)
+            result = InstanceData(
+                bboxes=input_to_image(boxes, meta, hw) if rescale else boxes,
+                scores=scores[i, found],
+                labels=labels[i, found],
+                cells=at_peaks[0],
             )
-            results.append(
-                InstanceData(
-                    bboxes=input_to_image(pixels, meta, hw) if rescale else pixels,
-                    scores=scores[i, found],
-                    labels=labels[i, found],
-                    cells=cells[i, found],
-                )
-            )
+            results.append(result)
         return results

@@ -6,11 +6,7 @@ from torch.nn import functional as F
 def bilinear_kernel(factor: int) -> Tensor:
     """Kernel that upsamples bilinearly (Long et al., CVPR 2015, section 3.3).
 
-    Args:
-        factor: Upsampling factor, even.
-
-    Returns:
-        (2 * factor, 2 * factor), for a stride of ``factor``.
+    Of size (2 * factor, 2 * factor), for a stride of ``factor``, which is even.
     """
     distance = (torch.arange(2 * factor) - factor + 0.5).abs() / factor
     line = 1 - distance
@@ -20,8 +16,6 @@ def bilinear_kernel(factor: int) -> Tensor:
 class BilinearUpsample(nn.ConvTranspose2d):
     """Learned upsampling, channel by channel, that starts as bilinear interpolation.
 
-    Maps (N, C, H, W) to (N, C, factor * H, factor * W).
-
     Args:
         channels: Channels of the map.
         factor: Upsampling factor, even.
@@ -29,14 +23,9 @@ class BilinearUpsample(nn.ConvTranspose2d):
 
     def __init__(self, channels: int, factor: int) -> None:
         self.factor = factor
+        size, pad = 2 * factor, factor // 2
         super().__init__(
-            channels,
-            channels,
-            2 * factor,
-            stride=factor,
-            padding=factor // 2,
-            groups=channels,
-            bias=False,
+            channels, channels, size, factor, pad, groups=channels, bias=False
         )
         self.init_weights()
 
@@ -46,12 +35,9 @@ class BilinearUpsample(nn.ConvTranspose2d):
             return super().forward(input, output_size)
         # On a CPU, this operator in half precision takes many times as long.
         with torch.autocast("cpu", enabled=False):
+            x, weight, pad = input.float(), self.weight.float(), self.factor // 2
             out = F.conv_transpose2d(
-                input.float(),
-                self.weight.float(),
-                stride=self.factor,
-                padding=self.factor // 2,
-                groups=self.groups,
+                x, weight, None, self.factor, pad, groups=self.groups
             )
         return out.to(input.dtype)
 

@@ -23,15 +23,8 @@ class DeconvStage(BaseModule):
     def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
         super().__init__()
         self.conv = deform_conv(in_channels, out_channels, norm_cfg)
-        self.deconv = ConvModule(
-            out_channels,
-            out_channels,
-            4,
-            stride=2,
-            padding=1,
-            conv_cfg=dict(type="deconv"),
-            norm_cfg=norm_cfg,
-        )
+        layers = dict(conv_cfg=dict(type="deconv"), norm_cfg=norm_cfg)
+        self.deconv = ConvModule(out_channels, out_channels, 4, 2, 1, **layers)
         # As in the reference implementation: the kernels of the first output channel
         # start as bilinear interpolation, the others at random.
         with torch.no_grad():

@@ -2,14 +2,34 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.autograd.function import (
-    FunctionCtx,
-    once_differentiable,
-)
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 # Number of classes whose logits are in memory at a time.
 CHUNK = 1 << 15
+
+
+def chunked_cross_entropy(
+    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor
+) -> Tensor:
+    """Cross-entropy of a linear classifier, summed, without all logits in memory.
+
+    Equals ``cross_entropy(linear(features, weight, bias), target, reduction='sum')``,
+    gradients included, but holds a few times ``M * CHUNK`` numbers instead of
+    ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits would be
+    larger than all maps of the network.
+
+    Args:
+        features: (M, D).
+        weight: (K, D), one row per class.
+        bias: (K,).
+        target: (M,) classes in 0..K - 1.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        if len(weight) <= CHUNK:  # logits that are computed once are faster
+            logits = F.linear(features, weight, bias)
+            return F.cross_entropy(logits, target, reduction="sum")
+        return _ChunkedCrossEntropy.apply(features, weight, bias, target)
 
 
 class _Context(FunctionCtx):
@@ -35,32 +55,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
-        # In single precision under autocast, too.
+        features, weight, bias, target, total = ctx.saved_tensors
+        grad_features = torch.zeros_like(features)
+        grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
+        # In single precision where the backward pass runs under autocast, too.
         with torch.autocast(grad.device.type, enabled=False):
-            return (*_gradients(grad, *ctx.saved_tensors), None)
-
-
-def _gradients(
-    grad: Tensor,
-    features: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    target: Tensor,
-    total: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of features, weight and bias."""
-    grad_features = torch.zeros_like(features)
-    grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
-    for start, logits in _chunks(features, weight, bias):
-        stop = start + logits.shape[1]
-        rows, columns = _inside(target, start, logits)
-        error = logits.sub_(total[:, None]).exp_()
-        error[rows, columns] -= 1
-        error *= grad
-        grad_features.addmm_(error, weight[start:stop])
-        torch.mm(error.t(), features, out=grad_weight[start:stop])
-        torch.sum(error, 0, out=grad_bias[start:stop])
-    return grad_features, grad_weight, grad_bias
+            for start, logits in _chunks(features, weight, bias):
+                part = slice(start, start + logits.shape[1])
+                rows, columns = _inside(target, start, logits)
+                error = logits.sub_(total[:, None]).exp_()
+                error[rows, columns] -= 1
+                error *= grad
+                grad_features.addmm_(error, weight[part])
+                torch.mm(error.t(), features, out=grad_weight[part])
+                torch.sum(error, 0, out=grad_bias[part])
+        return grad_features, grad_weight, grad_bias, None
 
 
 def _chunks(
@@ -77,29 +86,3 @@ def _inside(target: Tensor, start: int, logits: Tensor) -> tuple[Tensor, Tensor]
     column = target - start
     rows = ((column >= 0) & (column < logits.shape[1])).nonzero()[:, 0]
     return rows, column[rows]
-
-
-def chunked_cross_entropy(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor
-) -> Tensor:
-    """Cross-entropy of a linear classifier, summed, without all logits in memory.
-
-    Equals ``cross_entropy(linear(features, weight, bias), target, reduction='sum')``,
-    gradients included, but holds a few times ``M * CHUNK`` numbers instead of
-    ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits would be
-    larger than all maps of the network.
-
-    Args:
-        features: (M, D).
-        weight: (K, D), one row per class.
-        bias: (K,).
-        target: (M,) classes in 0..K - 1.
-
-    Returns:
-        The sum over the M rows.
-    """
-    with torch.autocast(features.device.type, enabled=False):
-        if len(weight) <= CHUNK:  # logits that are computed once are faster
-            logits = F.linear(features, weight, bias)
-            return F.cross_entropy(logits, target, reduction="sum")
-        return _ChunkedCrossEntropy.apply(features, weight, bias, target)

@@ -4,16 +4,18 @@ from typing import Any
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmdet.structures import DetDataSample
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from fairmot_mm.checkpoints.loading import TRAINING_ONLY
 from fairmot_mm.registry import MODELS, TASK_UTILS
+from fairmot_mm.structures.letterbox import image_to_input
 
 from ..dense_heads.center_targets import cells_of_boxes
 from ..dense_heads.fairmot_head import FairMOTHead
 from ..feature_maps import check_channels
+from ..reid.colour_embedding_head import ColourEmbeddingHead
 from ..reid.embedding_head import EmbeddingHead
 from .online_mot import OnlineMOT
 
@@ -91,10 +93,8 @@ class FairMOT(OnlineMOT):
         )
         self.bbox_head: FairMOTHead = _build("bbox_head", bbox_head)
         self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
-        self.task_weighting = _build(
-            "task_weighting",
-            task_weighting or dict(type="fairmot_mm.UncertaintyWeighting"),
-        )
+        weighting = task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
+        self.task_weighting = _build("task_weighting", weighting)
         self.tracker = None
         if tracker is not None:
             self.tracker = _build("tracker", tracker)
@@ -132,11 +132,7 @@ class FairMOT(OnlineMOT):
         return self
 
     def train(self, mode: bool = True) -> "FairMOT":
-        """Switch the mode.
-
-        Raises:
-            RuntimeError: If the network was optimised for inference.
-        """
+        """Switch the mode; an error after :meth:`optimize_for_inference`."""
         if mode and self._layout is not None:
             raise RuntimeError(
                 "a network that was optimised for inference has no normalisation left "
@@ -168,12 +164,8 @@ class FairMOT(OnlineMOT):
         """
         feats = self.extract_feat(inputs)
         heatmap, size, offset = self.bbox_head(feats)
-        return dict(
-            heatmap=heatmap,
-            size=size,
-            offset=offset,
-            embedding=self.reid_head(feats),
-        )
+        embedding = self.reid_head(feats)
+        return dict(heatmap=heatmap, size=size, offset=offset, embedding=embedding)
 
     def loss(
         self, inputs: Tensor, data_samples: list[DetDataSample]
@@ -193,8 +185,8 @@ class FairMOT(OnlineMOT):
         feats = self.extract_feat(inputs)
         heatmap = self.bbox_head.heatmap(feats)
         instances = [sample.gt_instances for sample in data_samples]
-        for item, sample in zip(instances, data_samples, strict=True):
-            if "instances_ids" not in item:
+        for sample in data_samples:
+            if "instances_ids" not in sample.gt_instances:
                 raise KeyError(
                     "gt_instances.instances_ids is missing for "
                     f"{sample.get('img_path', 'an image')}: pack the data with "
@@ -210,13 +202,27 @@ class FairMOT(OnlineMOT):
             heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
         )
         detection = sum(parts.values())
+        boxes = torch.cat([item.bboxes for item in instances])[targets.kept]
         parts |= self.reid_head.loss(
-            self.reid_head.embeddings_at(feats, *objects),
+            self.embed(feats, *objects, inputs, boxes),
             identities[targets.kept].long(),
             labels[targets.kept],
         )
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
+
+    def embed(
+        self,
+        feats: Sequence[Tensor],
+        image: Tensor,
+        cell: Tensor,
+        inputs: Tensor,
+        boxes: Tensor,
+    ) -> Tensor:
+        """Embeddings (M, D) of boxes (M, 4) xyxy in pixels of the inputs."""
+        if isinstance(self.reid_head, ColourEmbeddingHead):
+            return self.reid_head.embeddings_in_boxes(feats, image, cell, inputs, boxes)
+        return self.reid_head.embeddings_at(feats, image, cell)
 
     @torch.no_grad()
     def predict_frame(
@@ -239,32 +245,26 @@ class FairMOT(OnlineMOT):
             Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
             ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
         """
-        if inputs.dim() == 3:
-            inputs = inputs[None]
-        if isinstance(metas, dict):
-            metas = [metas]
+        inputs = inputs[None] if inputs.dim() == 3 else inputs
+        metas = [metas] if isinstance(metas, dict) else metas
         if len(inputs) != 1 or len(metas) != 1:
             raise ValueError(
                 f"{len(inputs)} images and {len(metas)} metas came in, expected one"
             )
         feats = self.extract_feat(inputs)
-        (found,) = self.bbox_head.predict_at_peaks(
-            feats, metas, input_hw=(inputs.shape[-2], inputs.shape[-1])
-        )
+        input_hw = inputs.shape[-2:]
+        (found,) = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
         cells = found.pop("cells")
-        found.embeddings = self.reid_head.embeddings_at(
-            feats, torch.zeros_like(cells), cells
-        )
+        boxes = image_to_input(found.bboxes, metas[0], input_hw)
+        image = torch.zeros_like(cells)
+        found.embeddings = self.embed(feats, image, cells, inputs, boxes)
         if gt_instances is not None:
-            cells, inside = cells_of_boxes(
-                gt_instances.bboxes.to(cells.device),
-                metas[0],
-                feats[0].shape[-2:],
-                inputs.shape[-2:],
-            )
-            embeddings = self.reid_head.embeddings_at(
-                feats, torch.zeros_like(cells), cells
-            )
+            boxes = gt_instances.bboxes.to(cells.device)
+            map_hw = feats[0].shape[-2:]
+            cells, inside = cells_of_boxes(boxes, metas[0], map_hw, input_hw)
+            boxes = image_to_input(boxes, metas[0], input_hw)
+            image = torch.zeros_like(cells)
+            embeddings = self.embed(feats, image, cells, inputs, boxes)
             gt_instances.embeddings = embeddings * inside[:, None]
         return found
 
@@ -282,8 +282,8 @@ def _fill_in_training_parts(
         ValueError: If not a single tensor of the backbone fits.
     """
     own = model.state_dict(prefix=prefix)
-    backbone = [key for key in own if key.startswith(f"{prefix}backbone.")]
     given = {key: value.shape for key, value in state_dict.items()}
+    backbone = [key for key in own if key.startswith(f"{prefix}backbone.")]
     if backbone and not any(given.get(key) == own[key].shape for key in backbone):
         raise ValueError(
             "checkpoint of another architecture: none of its tensors fits the "
@@ -297,11 +297,10 @@ def _fill_in_training_parts(
         if found == {k: v.shape for k, v in expected.items()}:
             continue
         if found and expected:
-            print_log(
-                f"{part}* of the checkpoint has other shapes ("
-                + ", ".join(str(tuple(shape)) for shape in found.values())
-                + "), the model keeps its own",
-                logger="current",
+            shapes = ", ".join(str(tuple(shape)) for shape in found.values())
+            MMLogger.get_current_instance().info(
+                f"{part}* of the checkpoint has other shapes ({shapes}), the model "
+                "keeps its own"
             )
         for key in found:
             del state_dict[key]

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from mmcv.cnn import ConvModule
@@ -43,17 +44,10 @@ class CSPNeck(BaseModule):
         self.in_channels = tuple(in_channels)
         self.out_channels = in_channels[0]
         self.reductions, self.csp_layers = nn.ModuleList(), nn.ModuleList()
-        for finer, coarse in zip(in_channels[-2::-1], in_channels[:0:-1], strict=True):
+        csp = dict(num_blocks=num_blocks, add_identity=False, **layers)
+        for coarse, finer in pairwise(in_channels[::-1]):
             self.reductions.append(ConvModule(coarse, finer, 1, **layers))
-            self.csp_layers.append(
-                CSPLayer(
-                    2 * finer,
-                    finer,
-                    num_blocks=num_blocks,
-                    add_identity=False,
-                    **layers,
-                )
-            )
+            self.csp_layers.append(CSPLayer(2 * finer, finer, **csp))
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_0, H_0, W_0)."""

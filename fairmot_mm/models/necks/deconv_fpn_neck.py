@@ -32,21 +32,15 @@ class DeconvFPNNeck(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if len(in_channels) != len(channels) + 1:
-            raise ValueError(
-                f"{in_channels=} and {channels=}: there must be one map more than "
-                "joined ones"
-            )
+            message = "there must be one map more than joined ones"
+            raise ValueError(f"{in_channels=} and {channels=}: {message}")
         norm_cfg = norm_cfg or dict(type="BN")
         self.in_channels = tuple(in_channels)
         self.out_channels = channels[-1]
-        finer = in_channels[-2::-1]
-        self.stages = nn.ModuleList(
-            DeconvStage(a, b, norm_cfg)
-            for a, b in pairwise((in_channels[-1], *channels))
-        )
-        self.projections = nn.ModuleList(
-            deform_conv(a, b, norm_cfg) for a, b in zip(finer, channels, strict=True)
-        )
+        joined = pairwise((in_channels[-1], *channels))
+        finer = zip(in_channels[-2::-1], channels, strict=True)
+        self.stages = nn.ModuleList(DeconvStage(a, b, norm_cfg) for a, b in joined)
+        self.projections = nn.ModuleList(deform_conv(a, b, norm_cfg) for a, b in finer)
         self.smooths = nn.ModuleList(deform_conv(c, c, norm_cfg) for c in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:

@@ -13,12 +13,7 @@ from ..layers.bilinear import BilinearUpsample
 class IDAUp(BaseModule):
     """Iterative deep aggregation upwards: coarse maps are joined to fine ones.
 
-    Args:
-        in_channels: Channels of the maps, finest first.
-        out_channels: Channels of every joined map.
-        factors: Upsampling factor of each map after the first.
-        conv_cfg: 3x3 convolution layer.
-        norm_cfg: Normalisation layer.
+    Maps come finest first; ``factors`` are those of the upsampling of all others.
     """
 
     def __init__(
@@ -50,20 +45,13 @@ class IDAUp(BaseModule):
         self.nodes = nn.ModuleList(conv(out_channels) for _ in factors)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Join each map to the finer one before it.
+        """Join each map (N, C_i, H_i, W_i) to the finer one before it.
 
-        Args:
-            maps: (N, C_i, H_i, W_i), finest first; the first has ``out_channels``.
-
-        Returns:
-            The joined maps, one less, all of the size of the first.
+        Gives one map less, all of the size and ``out_channels`` of the first.
         """
-        out = []
-        finer = maps[0]
-        stages = zip(
-            maps[1:], self.projections, self.upsamples, self.nodes, strict=True
-        )
-        for coarse, projection, upsample, node in stages:
+        out, finer = [], maps[0]
+        layers = zip(self.projections, self.upsamples, self.nodes, strict=True)
+        for coarse, (projection, upsample, node) in zip(maps[1:], layers, strict=True):
             finer = node(upsample(projection(coarse)) + finer)
             out.append(finer)
         return out
@@ -114,35 +102,22 @@ class DLANeck(BaseModule):
         # there down to the size and width of the next finer one.
         self.dla_up = nn.ModuleList()
         current = channels.copy()
-        for i in reversed(range(len(channels) - 1)):
-            depth = len(channels) - 1 - i
-            self.dla_up.append(IDAUp(current[i:], channels[i], (2,) * depth, **layers))
-            current[i + 1 :] = [channels[i]] * depth
-        self.ida_up = IDAUp(
-            channels[: self.final_maps],
-            self.out_channels,
-            [2**i for i in range(1, self.final_maps)],
-            **layers,
-        )
+        for count in range(2, len(channels) + 1):
+            finer, factors = channels[-count], [2] * (count - 1)
+            self.dla_up.append(IDAUp(current[-count:], finer, factors, **layers))
+            current[1 - count :] = [finer] * (count - 1)
+        factors = [2**i for i in range(1, self.final_maps)]
+        finest = channels[: self.final_maps]
+        self.ida_up = IDAUp(finest, self.out_channels, factors, **layers)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Join the backbone's maps.
-
-        Args:
-            inputs: Maps (N, C_i, H / 2^i, W / 2^i), finest first: one per entry of
-                ``in_channels``, or those from ``start_level`` on.
-
-        Returns:
-            One map (N, C_start, H / 2^start, W / 2^start).
-        """
+        """Join maps (N, C_i, H / 2^i, W / 2^i) to (N, C_start, H / 2^start, ...)."""
         levels = len(self.in_channels)
         expected = levels - self.start_level
         check_num_maps(inputs, levels, expected)
         maps = list(inputs[-expected:])
         finest = [maps[-1]]
-        for i, aggregate in zip(
-            reversed(range(len(maps) - 1)), self.dla_up, strict=True
-        ):
-            maps[i + 1 :] = aggregate(maps[i:])
+        for count, aggregate in enumerate(self.dla_up, 2):
+            maps[1 - count :] = aggregate(maps[-count:])
             finest.insert(0, maps[-1])
         return (self.ida_up(finest[: self.final_maps])[-1],)

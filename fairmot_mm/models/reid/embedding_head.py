@@ -87,14 +87,7 @@ class EmbeddingHead(BaseModule):
         self.set_num_ids(num_ids)
 
     def set_num_ids(self, num_ids: int | Sequence[int] | str | None) -> None:
-        """Build the classifier anew; call it before anything holds its parameters.
-
-        Args:
-            num_ids: As for the class.
-
-        Raises:
-            ValueError: If ``num_ids`` is none of what the class takes.
-        """
+        """Build the classifier anew; call it before anything holds its parameters."""
         self.num_ids = _checked(num_ids)
         self.num_ids_from_data = num_ids == "auto"
         self.classifier: nn.Module | None = None
@@ -116,8 +109,7 @@ class EmbeddingHead(BaseModule):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Map one map (N, C_in, h, w) to embeddings (N, embed_dims, h, w), raw."""
-        x = only_map(feats, self.in_channels, "reid_head")
-        return self.branch(x)
+        return self.branch(only_map(feats, self.in_channels, "reid_head"))
 
     def embeddings_at(
         self, feats: Sequence[Tensor], image: Tensor, cell: Tensor
@@ -153,39 +145,24 @@ class EmbeddingHead(BaseModule):
             )
         known = identities != -1
         embeddings, identities = embeddings[known], identities[known]
-        total = reduce_mean(
-            torch.tensor(float(len(identities)), device=embeddings.device)
-        ).clamp_min(1 / get_world_size())
+        count = torch.tensor(float(len(identities)), device=embeddings.device)
+        total = reduce_mean(count).clamp_min(1 / get_world_size())
         if isinstance(self.num_ids, int):
             classifiers, counts = [self.classifier], [self.num_ids]
-            labels = torch.zeros_like(known, dtype=torch.long)
+            labels = torch.zeros_like(identities)
         elif labels is None:
             raise ValueError("several classes: the loss needs their labels")
         else:
             classifiers, counts = [*self.classifier.children()], [*self.num_ids]
-        labels = labels[known]
-        if len(labels) and labels.max() >= len(counts):
-            raise ValueError(
-                f"label {int(labels.max())}, but model.reid_head.num_ids has numbers "
-                f"for {len(counts)} classes"
-            )
+            labels = labels[known]
+        _check_identities(identities, labels, counts)
         # A class that is absent takes part with a loss of zero: distributed training
         # refuses parameters without a gradient.
         loss = embeddings.sum() * 0
         with torch.autocast(embeddings.device.type, enabled=False):
             for label, classifier in enumerate(classifiers):
-                chosen, num_ids = labels == label, counts[label]
-                wrong = chosen & ((identities < 0) | (identities >= num_ids))
-                if wrong.any():
-                    raise ValueError(
-                        f"identity {int(identities[wrong][0])} of class {label} in "
-                        f"gt_instances.instances_ids is outside 0..{num_ids - 1}: "
-                        "model.reid_head.num_ids must be the number of identities in "
-                        "the training data"
-                    )
-                loss = loss + self._classify(
-                    classifier, num_ids, embeddings[chosen], identities[chosen]
-                )
+                objects = embeddings[labels == label], identities[labels == label]
+                loss = loss + self._classify(classifier, counts[label], *objects)
         return dict(loss_id=self.loss_weight * loss / total)
 
     def _classify(
@@ -201,3 +178,20 @@ class EmbeddingHead(BaseModule):
         logits = classifier(features)
         one_hot = F.one_hot(identities, num_ids).to(logits.dtype)
         return sigmoid_focal_loss(logits, one_hot, reduction="sum")
+
+
+def _check_identities(identities: Tensor, labels: Tensor, counts: list[int]) -> None:
+    """Check that each identity is below the number of its class."""
+    if len(labels) and labels.max() >= len(counts):
+        raise ValueError(
+            f"label {int(labels.max())}, but model.reid_head.num_ids has numbers "
+            f"for {len(counts)} classes"
+        )
+    wrong = (identities < 0) | (identities >= labels.new_tensor(counts)[labels])
+    if wrong.any():
+        identity, label = int(identities[wrong][0]), int(labels[wrong][0])
+        raise ValueError(
+            f"identity {identity} of class {label} in gt_instances.instances_ids is "
+            f"outside 0..{counts[label] - 1}: model.reid_head.num_ids must be the "
+            "number of identities in the training data"
+        )

@@ -4,6 +4,12 @@ import lap
 import numpy as np
 
 
+def normalised(embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings (M, D) brought to length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
 def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cosine distance (N, M), at least 0, of embeddings (N, D) and (M, D).
 
@@ -11,12 +17,8 @@ def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     if first.shape[1] == 0:
         return np.zeros((len(first), len(second)))
-    tiny = np.finfo(np.float32).tiny  # embeddings of zeros are like none
-    lengths = [
-        np.maximum(np.sqrt(np.einsum("nd,nd->n", e, e)), tiny) for e in (first, second)
-    ]
-    costs = (first / lengths[0][:, None]) @ (second / lengths[1][:, None]).T
-    return np.maximum(1 - costs.astype(float), 0)
+    cosine = normalised(first) @ normalised(second).T
+    return np.maximum(1 - cosine.astype(float), 0)
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Motion of the camera between frames, and tracks that follow it."""
 
-from typing import cast
-
 import cv2
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from fairmot_mm.registry import TASK_UTILS
 from fairmot_mm.structures.letterbox import input_to_image
 
 from .detections import LARGEST_COORDINATE
+from .kalman_filter import States
 
 
 @TASK_UTILS.register_module()
@@ -33,32 +32,29 @@ class SparseFlowMotion:
         self.min_inliers = min_inliers
 
     def get_warp_matrix(self, img: np.ndarray, ref_img: np.ndarray) -> Tensor:
-        """Estimate the motion from one frame to the next.
+        """Estimate the motion (2, 3) from one frame (H, W, 3), uint8, to the next.
 
-        Args:
-            img: (H, W, 3) uint8, the earlier frame.
-            ref_img: (H, W, 3) uint8, the later frame.
-
-        Returns:
-            (2, 3), takes pixels of the earlier frame to those of the later; the
-            identity where too little can be followed.
+        It takes pixels of ``img`` to those of ``ref_img``; the identity where too
+        little can be followed.
         """
+        still = torch.eye(2, 3)
         before, after = (cv2.cvtColor(i, cv2.COLOR_BGR2GRAY) for i in (img, ref_img))
         corners = cv2.goodFeaturesToTrack(
             before, self.max_corners, qualityLevel=0.01, minDistance=5
         )
-        matrix, inliers = None, np.zeros(0)
-        if corners is not None and len(corners) >= self.min_inliers:
-            moved, found, _ = cv2.calcOpticalFlowPyrLK(
-                before, after, corners, np.empty_like(corners)
-            )
-            found = found.ravel() == 1
-            if found.sum() >= self.min_inliers:
-                matrix, inliers = cv2.estimateAffinePartial2D(
-                    corners[found], moved[found], ransacReprojThreshold=2
-                )
+        if corners is None:
+            return still
+        moved, followed, _ = cv2.calcOpticalFlowPyrLK(
+            before, after, corners, np.empty_like(corners)
+        )
+        corners, moved = (side[followed.ravel() == 1] for side in (corners, moved))
+        if len(corners) < self.min_inliers:
+            return still
+        matrix, inliers = cv2.estimateAffinePartial2D(
+            corners, moved, ransacReprojThreshold=2
+        )
         if matrix is None or inliers.sum() < self.min_inliers:
-            return torch.eye(2, 3)
+            return still
         return torch.from_numpy(matrix).float()
 
 
@@ -67,9 +63,13 @@ class CameraFollower:
 
     Args:
         cfg: The estimator: ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
+
+    Attributes:
+        cfg: The same.
     """
 
     def __init__(self, cfg: dict) -> None:
+        self.cfg = cfg
         self.estimator = TASK_UTILS.build(cfg)
         self.reset()
 
@@ -81,22 +81,18 @@ class CameraFollower:
         self,
         image: Tensor | None,
         metas: dict,
-        data_preprocessor: object = None,
+        data_preprocessor: ImgDataPreprocessor | None = None,
     ) -> np.ndarray:
-        """Motion since the last frame.
+        """Motion (2, 3) from the last frame's original image to this one's, in pixels.
 
         Args:
             image: (1, 3, H, W), the network's input.
             metas: The frame's, for the way from the input to the image.
             data_preprocessor: Its ``mean`` and ``std`` normalised the input.
-
-        Returns:
-            (2, 3), takes pixels of the last frame's original image to those of this
-            one's.
         """
         if image is None:
             raise ValueError("camera_motion needs img, the network's input")
-        frame = _to_pixels(image[0], data_preprocessor)
+        frame = _to_pixels(image, data_preprocessor)
         last, self._last = self._last, frame
         if last is None or last.shape != frame.shape:
             return np.eye(2, 3)
@@ -110,17 +106,11 @@ class CameraFollower:
 
 def warp_states(
     means: np.ndarray, covariances: np.ndarray, matrix: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Move the states of tracks along with the camera.
+) -> States:
+    """States of a :class:`KalmanFilter` as seen after the camera's motion (2, 3).
 
-    Args:
-        means: (N, 8), centre, aspect ratio, height and their velocities.
-        covariances: (N, 8, 8).
-        matrix: (2, 3), a similarity that scales by 0.5 to 2.
-
-    Returns:
-        Means and covariances as the new frame sees them; as they were, with a log
-        entry, where no camera can have moved like this.
+    They stay as they are, with a log entry, unless the motion is a similarity that
+    scales by 0.5 to 2: no camera moves otherwise.
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
     if not (
@@ -139,16 +129,12 @@ def warp_states(
     return means, change @ covariances @ change.T
 
 
-def _to_pixels(image: Tensor, data_preprocessor: object) -> np.ndarray:
-    """Network input (3, H, W) as (H, W, 3) uint8, in whatever order of channels."""
-    if getattr(data_preprocessor, "_enable_normalize", False):
-        preprocessor = cast("ImgDataPreprocessor", data_preprocessor)
-        std, mean = (
-            value.view(3, 1, 1).to(image.device)
-            for value in (preprocessor.std, preprocessor.mean)
-        )
+def _to_pixels(image: Tensor, preprocessor: ImgDataPreprocessor) -> np.ndarray:
+    """Network input (1, 3, H, W) as (H, W, 3) uint8, in whatever order of channels."""
+    if getattr(preprocessor, "_enable_normalize", False):
+        std, mean = (v.to(image.device) for v in (preprocessor.std, preprocessor.mean))
         image = image * std + mean
-    pixels = image.clamp(0, 255).permute(1, 2, 0).byte().cpu().numpy()
+    pixels = image[0].clamp(0, 255).permute(1, 2, 0).byte().cpu().numpy()
     return np.ascontiguousarray(pixels)
 
 

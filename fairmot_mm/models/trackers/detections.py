@@ -1,10 +1,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from fairmot_mm.structures.arrays import to_numpy
+from fairmot_mm.structures.arrays import ArrayLike, to_numpy
 
+from .association import normalised
 from .tracks import Table
 
 # Pixels: beyond these a box is an error of its source, and its square spoils the
@@ -27,20 +27,13 @@ class Detections(Table):
     @classmethod
     def select(
         cls,
-        bboxes: Tensor | np.ndarray,
-        scores: Tensor | np.ndarray,
-        embeddings: Tensor | np.ndarray | None,
-        labels: Tensor | np.ndarray | None,
+        bboxes: ArrayLike,
+        scores: ArrayLike,
+        embeddings: ArrayLike | None,
+        labels: ArrayLike | None,
         score_thr: float,
     ) -> tuple["Detections", int]:
-        """Check a detector's output and keep what scores above a threshold.
-
-        Args:
-            bboxes: (M, 4) xyxy.
-            scores: (M,).
-            embeddings: (M, D); None stands for D = 0.
-            labels: (M,); 0 if None.
-            score_thr: The threshold.
+        """Check the arguments of ``JDETracker.update``; keep scores above a threshold.
 
         Returns:
             The detections, and how many more cannot be tracked: they hold NaN or
@@ -67,15 +60,13 @@ class Detections(Table):
             usable &= height >= SMALLEST_HEIGHT
         dropped = int((chosen & ~usable).sum())
         chosen &= usable
-        boxes = boxes[chosen]
         # Sides in the precision of the detector, everything after in double: the
         # reference implementation's order of roundings.
-        sides = (boxes[:, 2:] - boxes[:, :2]).astype(float)
-        top_left = boxes[:, :2].astype(float)
+        top_left = boxes[chosen, :2].astype(float)
+        sides = (boxes[chosen, 2:] - boxes[chosen, :2]).astype(float)
+        aspect, height = sides[:, 0] / sides[:, 1], sides[:, 1]
         found = cls(
-            measurements=np.column_stack(
-                (top_left + sides / 2, sides[:, 0] / sides[:, 1], sides[:, 1])
-            ),
+            measurements=np.column_stack((top_left + sides / 2, aspect, height)),
             boxes=np.concatenate((top_left, top_left + sides), axis=1),
             scores=scores[chosen],
             labels=labels[chosen],
@@ -84,23 +75,15 @@ class Detections(Table):
         return found, dropped
 
 
-def normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings (M, D) brought to length 1."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / np.maximum(lengths, np.finfo(np.float32).tiny)
-
-
-def _checked(
-    name: str, values: Tensor | np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
+def _checked(name: str, values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
     """Values as an array of the given shape, in which -1 stands for any size."""
     array = to_numpy(values)
     if shape[0] == 0 and array.size == 0:
         return array.reshape(np.maximum(shape, 0))  # whatever its shape
-    fits = array.ndim == len(shape) and all(
-        size in (-1, given) for size, given in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
+    if array.ndim != len(shape) or any(
+        expected not in (-1, given)
+        for expected, given in zip(shape, array.shape, strict=True)
+    ):
         raise ValueError(
             f"{name} has shape {array.shape}, expected {shape} for {shape[0]} scores"
         )

@@ -1,24 +1,28 @@
-import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from fairmot_mm.registry import MODELS
+from fairmot_mm.structures.arrays import ArrayLike
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
 
-from .association import assign, box_iou, cosine_distance
+from .association import assign, box_iou, cosine_distance, normalised
 from .camera_motion import CameraFollower, warp_states
-from .detections import Detections, normalised
+from .detections import Detections
 from .kalman_filter import GATE, KalmanFilter
-from .tracks import Tracks, state_boxes
+from .tracks import Tracks
+
+Costs = Callable[[np.ndarray, Detections], np.ndarray]
 
 
 @MODELS.register_module()
+@dataclass(eq=False)
 class JDETracker:
     """Online tracker of FairMOT: association by appearance, then by overlap.
 
@@ -30,29 +34,19 @@ class JDETracker:
     different classes are never matched.
 
     Options beyond the reference tracker, all off by default: ``low_score_thr``,
-    ``camera_motion``, ``noise_by_score``.
+    ``camera_motion``, ``noise_by_score``. ``docs/tracking.md`` compares the first with
+    the tracker of BYTE's authors.
 
-    Bad input does not end a stream. Detections that cannot be tracked (NaN or infinity
-    in box, score, label or embedding; coordinates beyond a million pixels; no height)
-    are dropped: the first time with a warning, from then on counted in ``num_dropped``,
-    which the next :meth:`reset` logs and clears. A camera motion that is not finite,
-    mirrors, or scales by less than 0.5 or more than 2 is taken for a still camera.
-
-    With ``low_score_thr=0.2`` this is the FairMOT with BYTE of BYTE's authors
-    (``tutorials/fairmot/tracker.py`` of their repository) except that theirs starts
-    tracks only above ``obj_score_thr + 0.1``, ignores scores equal to
-    ``obj_score_thr``, updates embeddings by low-score detections too, gives a track
-    found again its new score at once, and tracks one class. Their ``byte_tracker.py``
-    also drops the embeddings: its first round matches by IoU alone (1 - IoU up to 0.8),
-    lost tracks included, and there is no second round for high scores.
+    Bad input does not end a stream. Detections that cannot be tracked (not finite,
+    beyond a million pixels, without height) are dropped with one warning and counted in
+    ``num_dropped``, which the next :meth:`reset` logs and clears.
 
     Args:
         obj_score_thr: Detections must score higher than this.
         num_frames_retain: Frames a lost track is kept at 30 frames a second.
         min_box_area: Boxes of no more than this many square pixels are hidden from the
             output, but tracked. 0 hides none.
-        max_aspect_ratio: Boxes of which width / height is greater are hidden. None
-            hides none.
+        max_aspect_ratio: Hides boxes of greater width / height; None hides none.
         embedding_weight: Share of the embedding in the fused cost.
         embedding_momentum: Share of the past in the smoothed embedding.
         embedding_cost_limit: Greatest fused cost of a match.
@@ -69,61 +63,52 @@ class JDETracker:
             ``SparseFlowMotion`` or ``mmdet.CameraMotionCompensation``.
         noise_by_score: Whether a box weighs more in the Kalman filter, the higher it
             scores (NSA).
+        output_embeddings: Whether the tracks come with their smoothed ``embeddings``
+            (N, D).
     """
 
-    def __init__(
-        self,
-        obj_score_thr: float = 0.4,
-        num_frames_retain: int = 30,
-        min_box_area: float = 0.0,
-        max_aspect_ratio: float | None = None,
-        embedding_weight: float = 0.98,
-        embedding_momentum: float = 0.9,
-        embedding_cost_limit: float = 0.4,
-        iou_cost_limit: float = 0.5,
-        unconfirmed_cost_limit: float = 0.7,
-        duplicate_iou: float = 0.85,
-        low_score_thr: float | None = None,
-        low_score_cost_limit: float = 0.4,
-        camera_motion: dict | None = None,
-        noise_by_score: bool = False,
-    ) -> None:
+    obj_score_thr: float = 0.4
+    num_frames_retain: int = 30
+    min_box_area: float = 0.0
+    max_aspect_ratio: float | None = None
+    embedding_weight: float = 0.98
+    embedding_momentum: float = 0.9
+    embedding_cost_limit: float = 0.4
+    iou_cost_limit: float = 0.5
+    unconfirmed_cost_limit: float = 0.7
+    duplicate_iou: float = 0.85
+    low_score_thr: float | None = None
+    low_score_cost_limit: float = 0.4
+    camera_motion: dict | None = None
+    noise_by_score: bool = False
+    output_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, str):
+                raise ValueError(f"{name}={value!r} of the tracker: expected a number")
+        low_score_thr, obj_score_thr = self.low_score_thr, self.obj_score_thr
         if low_score_thr is not None and low_score_thr > obj_score_thr:
             raise ValueError(f"{low_score_thr=} must not be above {obj_score_thr=}")
-        self.obj_score_thr = obj_score_thr
-        self.num_frames_retain = num_frames_retain
-        self.min_box_area = min_box_area
-        self.max_aspect_ratio = max_aspect_ratio
-        self.embedding_weight = embedding_weight
-        self.embedding_momentum = embedding_momentum
-        self.embedding_cost_limit = embedding_cost_limit
-        self.iou_cost_limit = iou_cost_limit
-        self.unconfirmed_cost_limit = unconfirmed_cost_limit
-        self.duplicate_iou = duplicate_iou
-        self.low_score_thr = low_score_thr
-        self.low_score_cost_limit = low_score_cost_limit
-        self.camera = None if camera_motion is None else CameraFollower(camera_motion)
-        self.kalman_filter = KalmanFilter(noise_by_score)
+        motion = self.camera_motion
+        self.camera = None if motion is None else CameraFollower(motion)
+        self.kalman_filter = KalmanFilter(self.noise_by_score)
         self.num_dropped = 0
         self.reset()
 
     def reset(self, frame_rate: float | None = DEFAULT_FRAME_RATE) -> None:
         """Forget all tracks and start a new video.
 
-        Args:
-            frame_rate: Frames per second, 0.01 to 480; anything else is taken for 30
-                with a warning. A lost track is kept for
-                ``int(frame_rate / 30 * num_frames_retain)`` frames.
+        A lost track is kept for ``int(frame_rate / 30 * num_frames_retain)`` frames. A
+        ``frame_rate`` outside 0.01 to 480 a second is taken for 30 with a warning.
         """
         frame_rate = usable_frame_rate(frame_rate, type(self).__name__)
         self.max_frames_lost = int(frame_rate / 30.0 * self.num_frames_retain)
         if self.camera is not None:
             self.camera.reset()
         if self.num_dropped:
-            print_log(
-                f"{self.num_dropped} detections of the last video could not be tracked",
-                logger="current",
-                level=logging.WARNING,
+            MMLogger.get_current_instance().warning(
+                f"{self.num_dropped} detections of the last video could not be tracked"
             )
         self.num_dropped = 0
         self._frame = 0
@@ -139,41 +124,32 @@ class JDETracker:
         data_sample: DetDataSample,
         **kwargs: object,
     ) -> InstanceData:
-        """Track the next frame: the toolboxes' entry.
+        """Track the next frame: the toolboxes' entry to :meth:`update`.
 
         Args:
             model: Not read.
             img: (1, 3, H, W), the network's input; only read to follow the camera.
-            data_sample: ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and,
-                if the detector makes them, ``embeddings``; a ``frame_id`` of 0 in its
-                metas starts a new video at their ``frame_rate``.
+            data_sample: ``pred_instances`` with ``bboxes``, ``scores`` and perhaps
+                ``labels`` and ``embeddings``; a ``frame_id`` of 0 in its metas starts a
+                new video at their ``frame_rate``, and ``camera_motion`` (2, 3) is taken
+                instead of an estimate.
             **kwargs: ``data_preprocessor`` is read to follow the camera.
-
-        Returns:
-            See :meth:`update`.
         """
-        if data_sample.metainfo.get("frame_id") == 0:
-            self.reset(data_sample.metainfo.get("frame_rate", 30.0))
-        motion = None
-        if self.camera is not None:
-            motion = self.camera.follow(
-                img, data_sample.metainfo, kwargs.get("data_preprocessor")
-            )
-        found = data_sample.pred_instances
-        return self.update(
-            found.bboxes,
-            found.scores,
-            found.get("embeddings"),
-            found.get("labels"),
-            motion,
-        )
+        metas, found = data_sample.metainfo, data_sample.pred_instances
+        if metas.get("frame_id") == 0:
+            self.reset(metas.get("frame_rate", 30.0))
+        motion = None if self.camera is None else metas.get("camera_motion")
+        if self.camera is not None and motion is None:
+            motion = self.camera.follow(img, metas, kwargs.get("data_preprocessor"))
+        embeddings, labels = found.get("embeddings"), found.get("labels")
+        return self.update(found.bboxes, found.scores, embeddings, labels, motion)
 
     def update(
         self,
-        bboxes: Tensor | np.ndarray,
-        scores: Tensor | np.ndarray,
-        embeddings: Tensor | np.ndarray | None,
-        labels: Tensor | np.ndarray | None = None,
+        bboxes: ArrayLike,
+        scores: ArrayLike,
+        embeddings: ArrayLike | None,
+        labels: ArrayLike | None = None,
         camera_motion: np.ndarray | None = None,
     ) -> InstanceData:
         """Track the next frame.
@@ -188,53 +164,48 @@ class JDETracker:
 
         Returns:
             The tracks confirmed on this frame, as tensors on the device of ``bboxes``:
-            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``.
+            ``bboxes`` (N, 4), ``scores``, ``labels``, ``instances_id``, and
+            ``embeddings`` if asked for.
 
         Raises:
             ValueError: If the arrays differ in length, or embeddings change their
                 length within a video.
         """
-        self._frame += 1
-        detections, low_score = self._select(bboxes, scores, embeddings, labels)
-        self._check_embeddings(detections)
-        tracks = self._tracks
-        was_lost = ~tracks.tracked
-        tracked = np.flatnonzero(tracks.tracked & tracks.confirmed)
-        unconfirmed = np.flatnonzero(tracks.tracked & ~tracks.confirmed)
+        self.advance(bboxes, scores, embeddings, labels, camera_motion)
+        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
-        # Predict; tracks seen only once have no velocity yet.
-        candidates = np.concatenate((tracked, np.flatnonzero(was_lost)))
-        self._predict(candidates)
-        if camera_motion is not None:
-            tracks.means, tracks.covariances = warp_states(
-                tracks.means, tracks.covariances, camera_motion
-            )
+    def advance(
+        self,
+        bboxes: ArrayLike,
+        scores: ArrayLike,
+        embeddings: ArrayLike | None,
+        labels: ArrayLike | None = None,
+        camera_motion: np.ndarray | None = None,
+    ) -> None:
+        """:meth:`update` without making its output, for :meth:`shown_tracks`."""
+        self._frame += 1
+        found, dropped = Detections.select(
+            bboxes, scores, embeddings, labels, self.lowest_score
+        )
+        self._count_dropped(dropped)
+        high, low = self._split(found)
+        tracks = self._tracks
+        was_lost, confirmed = ~tracks.tracked, tracks.confirmed.copy()
+        tracked = confirmed & ~was_lost
+
+        self._predict(camera_motion)
 
         # Associate, each round with the remainder of the one before.
-        by_overlap = self._iou_costs
-        found, rest, detections = self._match(
-            candidates, detections, self._fused_costs, self.embedding_cost_limit
-        )
-        missing = rest[tracks.tracked[rest]]
-        _, missing, detections = self._match(
-            missing, detections, by_overlap, self.iou_cost_limit
-        )
-        _, missing, _ = self._match(
-            missing, low_score, by_overlap, self.low_score_cost_limit
-        )
-        _, refuted, detections = self._match(
-            unconfirmed, detections, by_overlap, self.unconfirmed_cost_limit
-        )
+        by_embedding, by_overlap = self._fused_costs, self._iou_costs
+        rest = self._match(confirmed, high, by_embedding, self.embedding_cost_limit)
+        rest = self._match(tracked, rest, by_overlap, self.iou_cost_limit)
+        self._match(tracked, low, by_overlap, self.low_score_cost_limit)
+        rest = self._match(~confirmed, rest, by_overlap, self.unconfirmed_cost_limit)
 
-        # Retire what was lost for too long, start tracks from the remaining detections.
-        tracks.tracked[missing] = False
-        lost = self._retire(np.flatnonzero(was_lost & ~tracks.tracked), missing)
-        stayed = tracks.tracked & ~was_lost
-        stayed[refuted] = False
-        found_again = found[was_lost[found]]
-        live = tracks[stayed] + self._start(detections) + tracks[found_again]
-        self._tracks = self._without_duplicates(live, tracks[lost])
-        return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
+        lost = self._retire(was_lost)
+        seen = tracks.tracked & tracks.confirmed  # those not seen a second time end
+        live = tracks[seen & ~was_lost] + self._start(rest) + tracks[seen & was_lost]
+        self._tracks = self._without_duplicates(live, lost)
 
     @property
     def lowest_score(self) -> float:
@@ -242,31 +213,23 @@ class JDETracker:
         lowest = self.low_score_thr
         return self.obj_score_thr if lowest is None else lowest
 
-    def _select(
-        self,
-        bboxes: Tensor | np.ndarray,
-        scores: Tensor | np.ndarray,
-        embeddings: Tensor | np.ndarray | None,
-        labels: Tensor | np.ndarray | None,
-    ) -> tuple[Detections, Detections]:
-        """Detections of high score, and of low score if those count."""
-        found, dropped = Detections.select(
-            bboxes, scores, embeddings, labels, self.lowest_score
-        )
+    def _count_dropped(self, dropped: int) -> None:
         if dropped and not self.num_dropped:
-            print_log(
+            MMLogger.get_current_instance().warning(
                 f"frame {self._frame} of the video: {dropped} detections cannot be "
                 "tracked (not finite, too large or without height) and are dropped; "
-                "more of them are counted in num_dropped",
-                logger="current",
-                level=logging.WARNING,
+                "more of them are counted in num_dropped"
             )
         self.num_dropped += dropped
+
+    def _split(self, found: Detections) -> tuple[Detections, Detections]:
+        """Detections of high score, and of low score if those count."""
         high = found.scores > self.obj_score_thr
-        low_score = found[~high]
+        detections, low_score = found[high], found[~high]
         # They are neither matched by embedding nor update one.
         low_score.embeddings = low_score.embeddings[:, :0]
-        return found[high], low_score
+        self._check_embeddings(detections)
+        return detections, low_score
 
     def _check_embeddings(self, detections: Detections) -> None:
         """Embeddings keep their length for as long as there are tracks."""
@@ -281,6 +244,86 @@ class JDETracker:
                 f"embeddings of length {given} came in, those of this video so far "
                 f"have {length}: call reset() before a new video"
             )
+
+    def _predict(self, camera_motion: np.ndarray | None) -> None:
+        """Move the tracks on by one frame, then along with the camera."""
+        tracks = self._tracks
+        tracks.means[~tracks.tracked, 7] = 0  # a lost track's height stays as it is
+        moving = tracks.confirmed  # tracks seen only once have no velocity yet
+        tracks.means[moving], tracks.covariances[moving] = self.kalman_filter.predict(
+            tracks.means[moving], tracks.covariances[moving]
+        )
+        if camera_motion is not None:
+            tracks.means, tracks.covariances = warp_states(
+                tracks.means, tracks.covariances, camera_motion
+            )
+
+    def _match(
+        self, candidates: np.ndarray, detections: Detections, costs: Costs, limit: float
+    ) -> Detections:
+        """One round: correct the candidates that match, return unmatched detections."""
+        tracks = self._tracks
+        chosen = np.flatnonzero(candidates & (tracks.last_frame < self._frame))
+        if len(chosen) == 0 or len(detections) == 0:
+            return detections
+        pairs = costs(chosen, detections)
+        pairs[tracks.labels[chosen][:, None] != detections.labels] = np.inf
+        rows, columns = assign(pairs, limit)
+        self._correct(chosen[rows], detections[columns])
+        return detections[np.delete(np.arange(len(detections)), columns)]
+
+    def _fused_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
+        """Embedding and Mahalanobis distance (FairMOT, section 3.4), gated."""
+        tracks, weight = self._tracks, self.embedding_weight
+        motion = self.kalman_filter.gating_distance(
+            tracks.means[chosen], tracks.covariances[chosen], detections.measurements
+        )
+        appearance = cosine_distance(tracks.embeddings[chosen], detections.embeddings)
+        costs = weight * appearance + (1 - weight) * motion
+        costs[motion > GATE] = np.inf
+        return costs
+
+    def _iou_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
+        return 1 - box_iou(self._tracks.boxes[chosen], detections.boxes)
+
+    def _correct(self, matched: np.ndarray, detections: Detections) -> None:
+        """Correct the matched tracks, each by its detection."""
+        tracks = self._tracks
+        tracks.means[matched], tracks.covariances[matched] = self.kalman_filter.update(
+            tracks.means[matched],
+            tracks.covariances[matched],
+            detections.measurements,
+            detections.scores,
+        )
+        if detections.embeddings.shape[1]:
+            past = self.embedding_momentum * tracks.embeddings[matched]
+            tracks.embeddings[matched] = normalised(
+                past + (1 - self.embedding_momentum) * detections.embeddings
+            )
+        # As in the reference implementation, a track found again keeps its old score
+        # for this frame.
+        seen = tracks.tracked[matched]
+        tracks.scores[matched[seen]] = detections.scores[seen]
+        tracks.last_frame[matched] = self._frame
+        tracks.tracked[matched] = tracks.confirmed[matched] = True
+
+    def _retire(self, was_lost: np.ndarray) -> Tracks:
+        """Drop lost tracks whose time is over; return those that are kept.
+
+        As in the reference implementation, a track is dropped one frame after its time
+        is over: until then it can be found again, and one that is found then is dropped
+        as soon as it is lost once more.
+        """
+        tracks = self._tracks
+        absent = tracks.confirmed & (tracks.last_frame < self._frame)
+        lost = np.flatnonzero(absent & was_lost)
+        missing = np.flatnonzero(absent & ~was_lost)
+        tracks.tracked[missing] = False
+        kept = np.concatenate((lost, missing))
+        kept = kept[~tracks.expired[kept]]
+        age = self._frame - tracks.last_frame[lost]
+        tracks.expired[lost[age > self.max_frames_lost]] = True
+        return tracks[kept]
 
     def _start(self, detections: Detections) -> Tracks:
         """New tracks of the detections, confirmed at once only on the first frame."""
@@ -301,113 +344,18 @@ class JDETracker:
             expired=np.zeros(count, bool),
         )
 
-    def _predict(self, chosen: np.ndarray) -> None:
-        """Move the chosen tracks on by one frame."""
-        tracks = self._tracks
-        means = tracks.means[chosen]
-        # The height of a lost track does not go on growing.
-        means[~tracks.tracked[chosen], 7] = 0
-        tracks.means[chosen], tracks.covariances[chosen] = self.kalman_filter.predict(
-            means, tracks.covariances[chosen]
-        )
-
-    def _match(
-        self,
-        chosen: np.ndarray,
-        detections: Detections,
-        costs: Callable[[np.ndarray, Detections], np.ndarray],
-        limit: float,
-    ) -> tuple[np.ndarray, np.ndarray, Detections]:
-        """One round: match the chosen tracks, and correct those that were matched.
-
-        Returns:
-            Matched tracks, unmatched tracks, unmatched detections.
-        """
-        if len(chosen) == 0 or len(detections) == 0:
-            return chosen[:0], chosen, detections
-        rows, columns = assign(costs(chosen, detections), limit)
-        self._correct(chosen[rows], detections[columns])
-        unmatched = np.delete(np.arange(len(detections)), columns)
-        return chosen[rows], np.delete(chosen, rows), detections[unmatched]
-
-    def _fused_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
-        """Embedding and Mahalanobis distance (FairMOT, section 3.4), gated."""
-        tracks = self._tracks
-        motion = self.kalman_filter.gating_distance(
-            tracks.means[chosen], tracks.covariances[chosen], detections.measurements
-        )
-        appearance = cosine_distance(tracks.embeddings[chosen], detections.embeddings)
-        costs = (
-            self.embedding_weight * appearance + (1 - self.embedding_weight) * motion
-        )
-        costs[motion > GATE] = np.inf
-        costs[tracks.labels[chosen][:, None] != detections.labels] = np.inf
-        return costs
-
-    def _iou_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
-        """1 - IoU."""
-        tracks = self._tracks
-        costs = 1 - box_iou(state_boxes(tracks.means[chosen]), detections.boxes)
-        costs[tracks.labels[chosen][:, None] != detections.labels] = np.inf
-        return costs
-
-    def _correct(self, matched: np.ndarray, detections: Detections) -> None:
-        """Correct the matched tracks, each by its detection."""
-        tracks = self._tracks
-        tracks.means[matched], tracks.covariances[matched] = self.kalman_filter.update(
-            tracks.means[matched],
-            tracks.covariances[matched],
-            detections.measurements,
-            detections.scores,
-        )
-        if detections.embeddings.shape[1]:
-            momentum = self.embedding_momentum
-            tracks.embeddings[matched] = normalised(
-                momentum * tracks.embeddings[matched]
-                + (1 - momentum) * detections.embeddings
-            )
-        # As in the reference implementation, a track found again keeps its old score
-        # for this frame.
-        seen = tracks.tracked[matched]
-        tracks.scores[matched[seen]] = detections.scores[seen]
-        tracks.last_frame[matched] = self._frame
-        tracks.tracked[matched] = True
-        tracks.confirmed[matched] = True
-
-    def _retire(self, lost: np.ndarray, missing: np.ndarray) -> np.ndarray:
-        """Drop lost tracks whose time is over; return those that are kept.
-
-        As in the reference implementation, a track is dropped one frame after its time
-        is over: until then it can be found again, and one that is found then is dropped
-        as soon as it is lost once more.
-
-        Args:
-            lost: Tracks lost before this frame and not found on it.
-            missing: Tracks lost on this frame.
-        """
-        tracks = self._tracks
-        kept = np.concatenate((lost, missing))
-        kept = kept[~tracks.expired[kept]]
-        age = self._frame - tracks.last_frame[lost]
-        tracks.expired[lost[age > self.max_frames_lost]] = True
-        return kept
-
     def _without_duplicates(self, live: Tracks, lost: Tracks) -> Tracks:
         """Join tracked and lost tracks; of two on one object, the older one stays."""
         overlap = box_iou(live.boxes, lost.boxes)
-        overlap[live.labels[:, None] != lost.labels] = 0
         # Compared as a distance: 1 - 0.85 and 0.15 differ in the last digit.
-        pairs = np.nonzero(1 - overlap < round(1 - self.duplicate_iou, 12))
-        age_live, age_lost = (
-            tracks.last_frame[side] - tracks.first_frame[side]
-            for tracks, side in zip((live, lost), pairs, strict=True)
-        )
-        keep_live, keep_lost = np.ones(len(live), bool), np.ones(len(lost), bool)
-        keep_lost[pairs[1][age_live > age_lost]] = False
-        keep_live[pairs[0][age_live <= age_lost]] = False
-        return live[keep_live] + lost[keep_lost]
+        same = 1 - overlap < round(1 - self.duplicate_iou, 12)
+        same &= live.labels[:, None] == lost.labels
+        age_live, age_lost = (t.last_frame - t.first_frame for t in (live, lost))
+        older = age_live[:, None] > age_lost
+        return live[~(same & ~older).any(1)] + lost[~(same & older).any(0)]
 
-    def _output(self, device: torch.device | str) -> InstanceData:
+    def shown_tracks(self) -> Tracks:
+        """The tracks confirmed on this frame, without hidden boxes."""
         tracks = self._tracks[self._tracks.tracked & self._tracks.confirmed]
         boxes = tracks.boxes
         width, height = (boxes[:, 2:] - boxes[:, :2]).T
@@ -416,9 +364,16 @@ class JDETracker:
             shown &= width * height > self.min_box_area
         if self.max_aspect_ratio is not None:
             shown &= ~(width / height > self.max_aspect_ratio)
-        return InstanceData(
-            bboxes=torch.from_numpy(boxes[shown]).float().to(device),
-            scores=torch.from_numpy(tracks.scores[shown]).float().to(device),
-            labels=torch.from_numpy(tracks.labels[shown]).long().to(device),
-            instances_id=torch.from_numpy(tracks.ids[shown]).long().to(device),
+        return tracks[shown]
+
+    def _output(self, device: torch.device | str) -> InstanceData:
+        tracks = self.shown_tracks()
+        found = InstanceData(
+            bboxes=torch.from_numpy(tracks.boxes).float().to(device),
+            scores=torch.from_numpy(tracks.scores).float().to(device),
+            labels=torch.from_numpy(tracks.labels).long().to(device),
+            instances_id=torch.from_numpy(tracks.ids).long().to(device),
         )
+        if self.output_embeddings:
+            found.embeddings = torch.from_numpy(tracks.embeddings).float().to(device)
+        return found

@@ -1,11 +1,22 @@
 import numpy as np
 
+States = tuple[np.ndarray, np.ndarray]  # means and covariances
+
 # 0.95 quantile of the chi-square distribution with 4 degrees of freedom.
 GATE = 9.4877
 
 # Standard deviations relative to a box's height (Wojke et al., DeepSORT, section 2.1);
 # those of the aspect ratio are absolute.
 _POSITION, _VELOCITY = 1 / 20, 1 / 160
+
+
+def _variances(
+    height: np.ndarray, position: float, aspect: float, velocity: float, drift: float
+) -> np.ndarray:
+    """Variances (N, 8), position and velocity given in units of the height."""
+    deviations = np.outer(height, (position,) * 4 + (velocity,) * 4)
+    deviations[:, 2], deviations[:, 6] = aspect, drift
+    return np.square(deviations)
 
 
 class KalmanFilter:
@@ -24,49 +35,26 @@ class KalmanFilter:
         self.noise_by_score = noise_by_score
         self._motion = np.eye(8) + np.eye(8, k=4)
 
-    @staticmethod
-    def _variances(
-        height: np.ndarray,
-        position: float,
-        aspect: float,
-        velocity: float,
-        drift: float,
-    ) -> np.ndarray:
-        """Variances (N, 8), position and velocity given in units of the height."""
-        deviation = np.empty((len(height), 8))
-        deviation[:, :4] = position * height[:, None]
-        deviation[:, 4:] = velocity * height[:, None]
-        deviation[:, 2] = aspect
-        deviation[:, 6] = drift
-        return np.square(deviation)
-
-    def initiate(self, measurements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def initiate(self, measurements: np.ndarray) -> States:
         """Start states at rest from measurements (M, 4)."""
         means = np.concatenate((measurements, np.zeros_like(measurements)), axis=1)
-        variances = self._variances(
-            measurements[:, 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5
-        )
+        variances = _variances(means[:, 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5)
         return means, variances[:, :, None] * np.eye(8)
 
-    def predict(
-        self, means: np.ndarray, covariances: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, means: np.ndarray, covariances: np.ndarray) -> States:
         """Move states on by one frame."""
-        noise = self._variances(means[:, 3], _POSITION, 1e-2, _VELOCITY, 1e-5)
+        noise = _variances(means[:, 3], _POSITION, 1e-2, _VELOCITY, 1e-5)
         covariances = self._motion @ covariances @ self._motion.T
         return means @ self._motion.T, covariances + noise[:, :, None] * np.eye(8)
 
     def _innovation(
-        self,
-        means: np.ndarray,
-        covariances: np.ndarray,
-        scores: np.ndarray | None = None,
+        self, means: np.ndarray, covariances: np.ndarray, scores: np.ndarray | float = 0
     ) -> np.ndarray:
         """Covariances (N, 4, 4) of the residuals."""
-        noise = self._variances(means[:, 3], _POSITION, 1e-1, 0, 0)[:, :4]
-        if self.noise_by_score and scores is not None:
+        noise = _variances(means[:, 3], _POSITION, 1e-1, 0, 0)[:, :4]
+        if self.noise_by_score:
             # Not zero: a score of 1 would make the covariance singular.
-            noise = noise * np.clip(1 - scores, 1e-3, 1)[:, None]
+            noise = noise * np.clip(1 - np.asarray(scores), 1e-3, 1)[..., None]
         return covariances[:, :4, :4] + noise[:, :, None] * np.eye(4)
 
     def update(
@@ -74,8 +62,8 @@ class KalmanFilter:
         means: np.ndarray,
         covariances: np.ndarray,
         measurements: np.ndarray,
-        scores: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        scores: np.ndarray | float = 0,
+    ) -> States:
         """Correct N states by their N measurements (N, 4) and, for NSA, scores (N,)."""
         innovation = self._innovation(means, covariances, scores)
         gain = np.linalg.solve(innovation, covariances[:, :4]).transpose(0, 2, 1)

@@ -1,7 +1,7 @@
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from typing_extensions import Self  # in Python from 3.11 on
 
 
 @dataclass
@@ -22,8 +22,13 @@ class Table:
         return len(self.scores)
 
     def __getitem__(self, index: np.ndarray) -> Self:
-        columns = {f.name: getattr(self, f.name)[index] for f in fields(self)}
-        return type(self)(**columns)
+        return type(self)(
+            **{name: column[index] for name, column in vars(self).items()}
+        )
+
+    def __add__(self, other: Self) -> Self:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return type(self)(*map(np.concatenate, pairs))
 
 
 @dataclass
@@ -50,23 +55,10 @@ class Tracks(Table):
     confirmed: np.ndarray
     expired: np.ndarray
 
-    def __add__(self, other: "Tracks") -> "Tracks":
-        return Tracks(
-            *(
-                np.concatenate((getattr(self, field.name), getattr(other, field.name)))
-                for field in fields(self)
-            )
-        )
-
     @property
     def boxes(self) -> np.ndarray:
         """Boxes (N, 4) xyxy in pixels."""
-        return state_boxes(self.means)
-
-
-def state_boxes(means: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) xyxy of states that begin with centre, aspect ratio and height."""
-    height = means[:, 3]
-    sides = np.column_stack((means[:, 2] * height, height))
-    top_left = means[:, :2] - sides / 2
-    return np.concatenate((top_left, top_left + sides), axis=1)
+        height = self.means[:, 3]
+        sides = np.column_stack((self.means[:, 2] * height, height))
+        top_left = self.means[:, :2] - sides / 2
+        return np.concatenate((top_left, top_left + sides), axis=1)

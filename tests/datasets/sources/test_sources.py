@@ -147,6 +147,15 @@ def test_jde_list(make):
     assert dataset.records.lines.tolist() == [1, 2, 1, 3]
 
 
+def test_jde_list_without_any_label_file(make):
+    root, build = make("JDE")
+    for path in (root / "PRW/labels_with_ids").iterdir():
+        path.unlink()
+    message = r"prw\.train: no label file of any image .*3 missing labels\)"
+    with pytest.raises(ValueError, match=message):
+        build(skip_faulty=True)
+
+
 def test_jde_reads_the_size_as_the_image_is_loaded(make):
     """A camera held upright notes so in the file, and loading turns the image."""
     from PIL import Image

@@ -205,6 +205,12 @@ def test_a_detection_that_cannot_be_tracked_is_dropped_and_counted(key, value, d
     assert tracker.num_dropped == 0
 
 
+@pytest.mark.parametrize("name", ["obj_score_thr", "num_frames_retain"])
+def test_text_for_a_number_is_named(name):
+    with pytest.raises(ValueError, match=f"{name}='high' of the tracker"):
+        JDETracker(low_score_thr=0.1, **{name: "high"})
+
+
 def test_any_stream_of_finite_boxes_can_be_tracked():
     rng = np.random.default_rng(0)
     tracker = JDETracker(low_score_thr=0.1, num_frames_retain=3)

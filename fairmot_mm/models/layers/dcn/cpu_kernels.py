@@ -9,7 +9,10 @@ Arrays have these shapes throughout, for G deformable groups of K kernel points:
 - ``offset`` (N, 2 * G * K, Ho, Wo), (dy, dx) pairs, and ``mask`` (N, G * K, Ho, Wo);
 - ``grid_y`` (Ho, K) and ``grid_x`` (Wo, K), undeformed positions;
 - ``columns`` (stop - start, K, C), the samples of the flat output cells from ``start``
-  up to ``stop``.
+  up to ``stop``;
+- of the four neighbours (upper left, upper right, lower left, lower right) of a row of
+  samples ``place`` (4, length), where they start in the flat ``rows``, ``weight``
+  (4, length), bilinear, 0 outside, and ``fraction`` (2, length), the position between.
 
 NumPy has no bfloat16: ``rows`` and ``columns`` of that type are passed as their bits,
 ``uint16``. Arithmetic is in single precision.
@@ -59,21 +62,11 @@ _compiled_in_parallel = functools.partial(_compiled, parallel=True)
 def _neighbours(
     offset: Array, at: tuple, grid_y: float, grid_x: Array, shape: tuple, out: Buffers
 ) -> None:
-    """Find the four neighbours of the samples of one kernel point in a row of cells.
+    """Find the neighbours of the samples of one kernel point in a row of cells.
 
-    A loop of its own, without branches, so that it is vectorised.
-
-    Args:
-        offset: Offsets, flat.
-        at: Where this row's dy and dx start in them.
-        grid_y: Undeformed vertical position.
-        grid_x: (length,) undeformed horizontal positions.
-        shape: Height, width and channels of the map, and where it starts in the flat
-            ``rows``.
-        out: Filled in for the neighbours upper left, upper right, lower left and lower
-            right: ``place`` (4, length), where they start in the flat ``rows``;
-            ``weight`` (4, length), bilinear, 0 outside; ``fraction`` (2, length), the
-            position between them.
+    A loop of its own, without branches, so that it is vectorised. ``at`` says where the
+    row's dy and dx start in the flat offsets, ``shape`` is height, width and channels
+    of the map and where it starts in the flat ``rows``.
     """
     height, width, channels, start = shape
     place, weight, fraction = out
@@ -107,18 +100,11 @@ def _neighbours(
 def _locate(
     inputs: Inputs, cells: tuple[int, int], point: int, first: int, out: Buffers
 ) -> tuple[int, int, int]:
-    """Locate the samples of one kernel point for some cells of one row.
+    """Locate the samples of one kernel point, counted over all groups.
 
-    Args:
-        inputs: See the top of this file.
-        cells: The first cell and their number.
-        point: The kernel point, counted over all groups.
-        first: The first of the group's channels to read.
-        out: Filled in by :func:`_neighbours`.
-
-    Returns:
-        Where the cells' mask and dy start in the flat ``mask`` and ``offset``, and the
-        first channel to read in all.
+    For ``cells`` of one row (the first, their number) and channels from the ``first``
+    of the group on. Returns where the cells' mask and dy start in the flat ``mask`` and
+    ``offset``, and the first channel to read in all.
     """
     rows, offset, mask, grid_y, grid_x = inputs
     cell, length = cells
@@ -145,13 +131,9 @@ def _locate(
 @_compiled
 def _allocate_buffers(inputs: Inputs) -> Buffers:
     """Buffers that :func:`_locate` fills in for the cells of a row."""
-    _, offset, mask, _, _ = inputs
-    length = mask.shape[3]
-    return (
-        np.empty((4, length), np.uint64),
-        np.empty((4, length), offset.dtype),
-        np.empty((2, length), offset.dtype),
-    )
+    dtype, length = inputs[1].dtype, inputs[2].shape[3]
+    place = np.empty((4, length), np.uint64)
+    return place, np.empty((4, length), dtype), np.empty((2, length), dtype)
 
 
 @_compiled
@@ -286,12 +268,9 @@ def _sample_backward(
                 d3 *= y < height - 1 and x < width - 1
                 factor *= y > -1 and x > -1 and y < height and x < width
                 under, after = fraction[0, i], fraction[1, i]
-                to_offset[at_y + i] = factor * (
-                    (1 - after) * (d2 - d0) + after * (d3 - d1)
-                )
-                to_offset[at_x + i] = factor * (
-                    (1 - under) * (d1 - d0) + under * (d3 - d2)
-                )
+                dy = (1 - after) * (d2 - d0) + after * (d3 - d1)
+                dx = (1 - under) * (d1 - d0) + under * (d3 - d2)
+                to_offset[at_y + i], to_offset[at_x + i] = factor * dy, factor * dx
                 to += np.uint64(points * channels)
         cell += length
 

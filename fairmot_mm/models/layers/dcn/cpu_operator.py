@@ -18,18 +18,12 @@ MIN_CHANNELS = 16
 class Samples:
     """The samples of one deformable convolution, a chunk of output cells at a time.
 
-    Takes the arguments of :func:`sampled_deform_conv2d`.
+    Takes the arguments of :func:`sampled_deform_conv2d`; ``geometry`` is kernel size,
+    stride, padding and dilation.
     """
 
     def __init__(
-        self,
-        x: Tensor,
-        offset: Tensor,
-        mask: Tensor,
-        kernel_size: Sequence[int],
-        stride: Sequence[int],
-        padding: Sequence[int],
-        dilation: Sequence[int],
+        self, x: Tensor, offset: Tensor, mask: Tensor, *geometry: Sequence[int]
     ) -> None:
         # Samples of a half-precision map are computed in single precision. The kernels
         # read bfloat16 directly; float16 is converted first.
@@ -37,25 +31,21 @@ class Samples:
         self.precise = torch.promote_types(x.dtype, torch.float32)
         rows = x.permute(0, 2, 3, 1).contiguous()
         self.rows = rows.to(self.precise) if x.dtype == torch.float16 else rows
-        self.offset, self.mask = (
-            t.to(self.precise).contiguous() for t in (offset, mask)
-        )
+        offset, mask = (t.to(self.precise).contiguous() for t in (offset, mask))
+        kernel_size, *steps = geometry
         kernel = np.indices(kernel_size).reshape(2, -1)
+        axes = zip(mask.shape[2:], kernel, *steps, strict=True)
         # Positions are rounded to the precision of the offsets, as torchvision's are.
+        dtype = _array(offset).dtype
         grids = [
-            (
-                np.arange(mask.shape[2 + axis])[:, None] * stride[axis]
-                - padding[axis]
-                + kernel[axis] * dilation[axis]
-            ).astype(self.offset.numpy().dtype)
-            for axis in (0, 1)
+            (np.arange(size)[:, None] * stride - pad + points * dilation).astype(dtype)
+            for size, points, stride, pad, dilation in axes
         ]
         self.points = kernel.shape[1]
         self.cells = mask.shape[0] * mask.shape[2] * mask.shape[3]
         row_bytes = self.points * self.rows.shape[-1] * self.rows.element_size()
         self.chunk = min(self.cells, max(CHUNK_CELLS, CHUNK_BYTES // row_bytes))
-        given = [_array(t) for t in (self.rows, self.offset, self.mask)]
-        self.inputs = (*given, *grids)
+        self.inputs = (*map(_array, (self.rows, offset, mask)), *grids)
 
     def chunks(self) -> list[tuple[int, int]]:
         """First and last (exclusive) output cell of each chunk."""
@@ -70,9 +60,8 @@ class Samples:
         """Samples (M, K, C) of a chunk, made in ``columns``."""
         from . import cpu_kernels  # Numba is not loaded before a CPU needs it
 
-        cpu_kernels.sample(
-            torch.get_num_threads(), self.inputs, start, stop, _array(columns)
-        )
+        threads = torch.get_num_threads()
+        cpu_kernels.sample(threads, self.inputs, start, stop, _array(columns))
         return columns[: stop - start].to(self.dtype)
 
     def backward(self, start: int, stop: int, *gradients: Tensor) -> None:
@@ -152,9 +141,8 @@ def sampled_deform_conv2d(
     rows = out.permute(0, 2, 3, 1).view(samples.cells, -1)
     for start, stop in samples.chunks():
         parts = samples.sample(start, stop, columns).chunk(groups, dim=-1)
-        for part, w, b, target in zip(
-            parts, weights, biases, rows[start:stop].chunk(groups, dim=-1), strict=True
-        ):
+        targets = rows[start:stop].chunk(groups, dim=-1)
+        for part, w, b, target in zip(parts, weights, biases, targets, strict=True):
             target.copy_(_multiply(part.flatten(1), w, b))
     return out
 
@@ -193,8 +181,8 @@ def sampled_deform_conv2d_backward(
     weights = [part.t().contiguous() for part in _as_sampled(weight).chunk(groups)]
     grad_x = torch.zeros_like(samples.rows, dtype=samples.precise)
     # One share per thread.
-    grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.offset.dtype)
-    grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.offset.dtype)
+    grad_offset = offset.new_empty((threads, *offset.shape), dtype=samples.precise)
+    grad_mask = mask.new_empty((threads, *mask.shape), dtype=samples.precise)
     grad_weight = grad_x.new_zeros(len(weight), weights[0].shape[0])
     for start, stop in samples.chunks():
         parts = rows[start:stop].chunk(groups, dim=-1)
@@ -205,9 +193,8 @@ def sampled_deform_conv2d_backward(
         columns = products[0] if groups == 1 else torch.cat(products, dim=-1)
         columns = columns.to(samples.precise).contiguous()
         samples.backward(start, stop, columns, grad_x, grad_offset, grad_mask)
-        for target, column, part in zip(
-            grad_weight.chunk(groups), columns.chunk(groups, dim=-1), parts, strict=True
-        ):
+        sampled, targets = columns.chunk(groups, dim=-1), grad_weight.chunk(groups)
+        for target, column, part in zip(targets, sampled, parts, strict=True):
             target += _weight_gradient(part, column.flatten(1).to(part.dtype))
     grad_weight = grad_weight.view(len(weight), samples.points, -1)
     return (

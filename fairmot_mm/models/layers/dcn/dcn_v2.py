@@ -38,30 +38,16 @@ class DCNv2(nn.Conv2d):
         bias: bool = True,
         backend: str = "auto",
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-        )
+        geometry = (kernel_size, stride, padding, dilation)
+        super().__init__(in_channels, out_channels, *geometry, groups, bias)
         if backend not in self.BACKENDS:
             raise ValueError(f"backend={backend!r}: choose one of {self.BACKENDS}")
         if in_channels % deform_groups:
             raise ValueError(f"{deform_groups=} does not divide {in_channels=}")
         self.deform_groups = deform_groups
         self.backend = backend
-        self.conv_offset = nn.Conv2d(
-            in_channels,
-            3 * deform_groups * self.kernel_size[0] * self.kernel_size[1],
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-        )
+        maps = 3 * deform_groups * self.kernel_size[0] * self.kernel_size[1]
+        self.conv_offset = nn.Conv2d(in_channels, maps, *geometry)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -77,21 +63,16 @@ class DCNv2(nn.Conv2d):
         # Two thirds are offsets, read as interleaved (dy, dx) pairs.
         offset, mask = maps.tensor_split([maps.shape[1] // 3 * 2], dim=1)
         mask = mask.sigmoid()
-        kind, dtype = x.device.type, x.dtype
-        if torch.is_autocast_enabled(kind):
-            dtype = torch.get_autocast_dtype(kind)
-        geometry = (self.stride, self.padding, self.dilation)
-        if self.backend == "cpu" or (self.backend == "auto" and x.is_cpu):
-            bias = self.bias.to(dtype) if self.bias is not None else None
-            return sampled_deform_conv2d(
-                x.to(dtype), offset, mask, self.weight.to(dtype), bias, *geometry
-            )
+        device, dtype = x.device.type, x.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        on_cpu = self.backend == "cpu" or (self.backend == "auto" and x.is_cpu)
         # torchvision's operator needs all its arguments in one type.
-        tensors = [
-            t if t is None else t.to(offset) for t in (x, self.weight, self.bias)
-        ]
-        with torch.autocast(kind, enabled=False):
-            out = deform_conv2d(
-                tensors[0], offset, tensors[1], tensors[2], *geometry, mask
-            )
-        return out.to(dtype)
+        computed = dtype if on_cpu else offset.dtype
+        x, weight = x.to(computed), self.weight.to(computed)
+        bias = None if self.bias is None else self.bias.to(computed)
+        geometry = (self.stride, self.padding, self.dilation)
+        if on_cpu:
+            return sampled_deform_conv2d(x, offset, mask, weight, bias, *geometry)
+        with torch.autocast(device, enabled=False):
+            return deform_conv2d(x, offset, weight, bias, *geometry, mask).to(dtype)
