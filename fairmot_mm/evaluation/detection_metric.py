@@ -61,7 +61,7 @@ class DetectionMetric(FrameMetric):
     def compute_metrics(self, results: Frames) -> dict[str, float]:
         """Score the frames."""
         logger = MMLogger.get_current_instance()
-        frames: list[_Frame] = list(results.values())
+        frames: list[_Frame] = [frame for *_, frame in results]
         labels = sorted({int(x) for truth, *_ in frames for x in truth.labels})
         if not labels:
             logger.warning(

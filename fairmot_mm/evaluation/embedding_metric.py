@@ -64,8 +64,8 @@ class EmbeddingMetric(FrameMetric):
     def compute_metrics(self, results: Frames) -> dict[str, float]:
         """Score the frames."""
         logger = MMLogger.get_current_instance()
-        frames = {key: x[x.embeddings.any(1)] for key, x in results.items()}
-        count = sum(map(len, frames.values()))
+        frames = [(video, n, x[x.embeddings.any(1)]) for video, n, x in results]
+        count = sum(len(people) for *_, people in frames)
         if not count:
             logger.warning(
                 "EmbeddingMetric: no frame has embeddings of true boxes, so no "
@@ -75,7 +75,7 @@ class EmbeddingMetric(FrameMetric):
         figures = self._pair_figures(frames)
         for gap in self.gaps:
             figures |= _search_figures(frames, gap)
-        missing = sum(map(len, results.values())) - count
+        missing = sum(len(people) for *_, people in results) - count
         logger.info(
             f"embeddings of {count} true boxes ({missing} more have their centre "
             f"outside the image): "
@@ -85,13 +85,13 @@ class EmbeddingMetric(FrameMetric):
 
     def _pair_figures(self, frames: Frames) -> dict[str, float]:
         """True positive rates over the pairs of all boxes, or of those drawn."""
-        videos = {video: number for number, (video, _) in enumerate(frames)}
+        videos = {video: number for number, (video, *_) in enumerate(frames)}
         keys = [
             np.column_stack((np.full(len(x), videos[video]), x.labels, x.instances_ids))
-            for (video, _), x in frames.items()
+            for video, _, x in frames
         ]
         _, identities = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
-        vectors = np.concatenate([x.embeddings for x in frames.values()])
+        vectors = np.concatenate([people.embeddings for *_, people in frames])
         if len(vectors) > self.max_boxes:
             MMLogger.get_current_instance().info(
                 f"pairs of {self.max_boxes} of the {len(vectors)} boxes, drawn by seed "
@@ -108,10 +108,11 @@ class EmbeddingMetric(FrameMetric):
 
 def _search_figures(frames: Frames, gap: int) -> dict[str, float]:
     """Rank-1 rate and mAP of searches ``gap`` frames later, if there are any."""
+    galleries = {(video, number): people for video, number, people in frames}
     ranks = [np.empty(0)]
-    for (video, number), people in frames.items():
-        if (video, number + gap) in frames:
-            ranks.append(_ranks(people, frames[video, number + gap]))
+    for video, number, people in frames:
+        if (video, number + gap) in galleries:
+            ranks.append(_ranks(people, galleries[video, number + gap]))
     found = np.concatenate(ranks)
     if len(found) == 0:
         return {}

@@ -1,7 +1,7 @@
 """What metrics of tracked frames share: gathering the frames of all processes."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,7 +14,8 @@ from fairmot_mm.structures.arrays import to_numpy
 
 # Folder of the sequence, or its name; first and last evaluated frame, from 1.
 Video = tuple[str, tuple[int, int]]
-Frames = Mapping[tuple[Video, int], Any]
+# Videos, numbers and what is kept of their frames.
+Frames = Sequence[tuple[Video, int, Any]]
 
 
 class FrameMetric(BaseMetric):
@@ -39,7 +40,7 @@ class FrameMetric(BaseMetric):
     def compute_metrics(self, results: Frames) -> dict[str, float]:
         """Score the frames of all processes, in the main one only.
 
-        They are sorted: the order does not depend on which process tracked what.
+        Each comes once, in an order that does not depend on which process tracked what.
         """
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
@@ -48,7 +49,7 @@ class FrameMetric(BaseMetric):
             if (kept := self.read_frame(frame)) is not None:
                 folder = frame.get("sequence_root") or frame.sequence_name
                 video = str(folder), tuple(frame.frame_range)
-                self.results.append(((video, int(frame.frame_number)), kept))
+                self.results.append((video, int(frame.frame_number), kept))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Compute the figures of all processes' frames, the same in every process.
@@ -62,8 +63,8 @@ class FrameMetric(BaseMetric):
         figures: list = [None]
         if is_main_process():
             # A sampler may repeat frames to fill up a share: the first one counts.
-            frames = dict(reversed(list(chain(*gathered))))
-            found = self.compute_metrics({key: frames[key] for key in sorted(frames)})
+            frames = {row[:2]: row for row in reversed(list(chain(*gathered)))}
+            found = self.compute_metrics([frames[key] for key in sorted(frames)])
             figures = [{f"{self.prefix}/{key}": x for key, x in found.items()}]
         broadcast_object_list(figures)
         return figures[0]

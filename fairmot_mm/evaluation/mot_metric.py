@@ -1,6 +1,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,8 +147,8 @@ class MOTMetric(FrameMetric):
 
     def compute_metrics(self, results: Frames) -> dict[str, float]:
         """Write and score the frames."""
-        by_video = groupby(results.items(), lambda item: item[0][0])
-        videos = [_join(video, [x for _, x in frames]) for video, frames in by_video]
+        by_video = groupby(results, itemgetter(0))
+        videos = [_join(video, [x for *_, x in frames]) for video, frames in by_video]
         if not videos:
             logger = MMLogger.get_current_instance()
             logger.warning("MOTMetric got no frames: nothing to write or score")
