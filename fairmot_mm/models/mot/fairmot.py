@@ -87,9 +87,8 @@ class FairMOT(BaseMOTModel):
         self.backbone = _build("backbone", backbone)
         self.neck = _build("neck", neck)
         # Of the config: mmdet.CTResNetNeck changes its attribute.
-        self._neck_channels = neck.get(
-            "in_channels", getattr(self.neck, "in_channels", ())
-        )
+        built = getattr(self.neck, "in_channels", ())
+        self._neck_channels = neck.get("in_channels", built)
         self.bbox_head: FairMOTHead = _build("bbox_head", bbox_head)
         self.reid_head: EmbeddingHead = _build("reid_head", reid_head)
         weighting = task_weighting or dict(type="fairmot_mm.UncertaintyWeighting")
@@ -186,21 +185,18 @@ class FairMOT(BaseMOTModel):
                     f"{sample.get('img_path', 'an image')}: pack the data with "
                     "fairmot_mm.PackTrackTrainInputs (-1 stands for no identity)"
                 )
-        targets = self.bbox_head.get_targets(
-            instances, heatmap.shape[-2:], inputs.shape[-2:]
-        )
-        objects = (targets.image, targets.cell)
-        identities = torch.cat([item.instances_ids for item in instances])
-        labels = torch.cat([item.labels for item in instances])
-        parts = self.bbox_head.loss_by_targets(
-            heatmap, *self.bbox_head.boxes_at(feats, *objects), targets
-        )
+        map_hw, input_hw = heatmap.shape[-2:], inputs.shape[-2:]
+        targets = self.bbox_head.get_targets(instances, map_hw, input_hw)
+        image, cell, kept = targets.image, targets.cell, targets.kept
+
+        size, offset = self.bbox_head.boxes_at(feats, image, cell)
+        parts = self.bbox_head.loss_by_targets(heatmap, size, offset, targets)
         detection = sum(parts.values())
-        parts |= self.reid_head.loss(
-            self.reid_head.embeddings_at(feats, *objects),
-            identities[targets.kept].long(),
-            labels[targets.kept],
-        )
+
+        embeddings = self.reid_head.embeddings_at(feats, image, cell)
+        identities = torch.cat([item.instances_ids for item in instances])[kept].long()
+        labels = torch.cat([item.labels for item in instances])[kept]
+        parts |= self.reid_head.loss(embeddings, identities, labels)
         log = {key.removeprefix("loss_"): part.detach() for key, part in parts.items()}
         return dict(loss=self.task_weighting(detection, parts["loss_id"]), **log)
 
@@ -298,9 +294,7 @@ class FairMOT(BaseMOTModel):
             RuntimeError: If the model has no tracker.
         """
         if self.tracker is None:
-            raise RuntimeError(
-                "the model was built without a tracker: set model.tracker"
-            )
+            raise RuntimeError("the model has no tracker: set model.tracker")
         # Packed without ground truth, the instances have no boxes.
         truth = frame.get("gt_instances", {})
         known = dict(gt_instances=truth) if "bboxes" in truth else {}
@@ -324,9 +318,6 @@ def _fill_in_training_parts(
     The reference implementation's weights come without a classifier, one trained on
     other data does not fit, and a model for tracking has none: in each case the model
     keeps its own.
-
-    Raises:
-        ValueError: If not a single tensor of the backbone fits.
     """
     own = model.state_dict(prefix=prefix)
     given = {key: value.shape for key, value in state_dict.items()}
