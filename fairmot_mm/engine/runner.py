@@ -12,10 +12,7 @@ from fairmot_mm.utils.devices import default_device
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a tool, on whatever this machine computes with.
-
-    Changes ``cfg`` and raises as :func:`prepare_cpu_processes` does.
-    """
+    """Build a tool's runner; changes ``cfg`` as :func:`prepare_cpu_processes` does."""
     prepare_cpu_processes(cfg)
     keep_freed_memory()
     runner = Runner.from_cfg(cfg)

@@ -6,13 +6,7 @@ from torch import Tensor
 
 
 def only_map(maps: Sequence[Tensor], in_channels: int, head: str) -> Tensor:
-    """The one map that a head takes; names its config key where the map does not fit.
-
-    Args:
-        maps: The neck's output.
-        in_channels: Channels the head was built for.
-        head: ``bbox_head`` or ``reid_head``.
-    """
+    """The neck's one map, of ``in_channels``; errors name the ``head``'s config key."""
     channels = [m.shape[1] for m in maps]
     if channels != [in_channels]:
         raise ValueError(
@@ -24,18 +18,13 @@ def only_map(maps: Sequence[Tensor], in_channels: int, head: str) -> Tensor:
 
 
 def check_channels(maps: Sequence[Tensor], in_channels: int | Sequence[int]) -> None:
-    """Check that a neck gets maps of the channels it was built for.
+    """Check that a neck gets maps, finest first, of the channels it was built for.
 
-    Args:
-        maps: The backbone's output, finest first.
-        in_channels: The neck's, of the coarsest maps; of the last one alone if a
-            number.
+    ``in_channels`` are those of the coarsest maps; of the last one alone if a number.
     """
     given = [m.shape[1] for m in maps]
-    if isinstance(in_channels, int):
-        expected = [in_channels]
-    else:
-        expected = [*in_channels][-len(given) :]
+    expected = [in_channels] if isinstance(in_channels, int) else [*in_channels]
+    expected = expected[-len(given) :]
     if expected and given[-len(expected) :] != expected:
         raise ValueError(
             f"model.neck.in_channels={in_channels}, but model.backbone gives maps of "
@@ -54,10 +43,10 @@ def check_num_maps(maps: Sequence[Tensor], *expected: int) -> None:
 
 
 def gather_cells(maps: Tensor, image: Tensor, cell: Tensor) -> Tensor:
-    """Read maps at some cells: (..., C).
+    """Read maps (N, C, h, w) at some cells: (..., C).
 
     Args:
-        maps: (N, C, h, w).
+        maps: The maps of a batch.
         image: (...) index of the image in the batch.
         cell: (...) flat index ``y * w + x``.
     """

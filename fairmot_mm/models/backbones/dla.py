@@ -92,11 +92,9 @@ class DLANet(BaseModule):
 
     Args:
         depth: Only 34, which FairMOT uses, is defined.
-        in_channels: Channels of the input image.
         out_indices: Levels that are returned, each in 0..5.
         frozen_stages: Levels up to this one are not trained and their normalisation
             layers keep their statistics; -1 trains everything.
-        norm_cfg: Normalisation layer.
         norm_eval: Whether all normalisation layers keep their statistics in training.
     """
 

@@ -87,7 +87,7 @@ def center_targets(
     input_hw: Sequence[int],
     ltrb: bool = True,
 ) -> CenterTargets:
-    """Encode boxes as centre points (FairMOT, section 3.2.1).
+    """Encode boxes as centre points (FairMOT, section 3.2.1), in the order given.
 
     The centre is clipped to the map, the box is not: left, top, right and bottom then
     still reach the sides of a box that leaves the image.
@@ -99,9 +99,6 @@ def center_targets(
         map_hw: Height and width of the map in cells.
         input_hw: Height and width of the network input in pixels.
         ltrb: Whether sizes are left, top, right, bottom; width, height if not.
-
-    Returns:
-        The targets, objects in the order given.
 
     Raises:
         ValueError: If a label is not below ``num_classes``.

@@ -25,8 +25,6 @@ class FairMOTHead(BaseDenseHead):
     ``mmdet.CenterNet``.
 
     Args:
-        in_channels: Channels of the map that comes in.
-        num_classes: Number of classes.
         feat_channels: Channels between the two convolutions of a branch.
         ltrb: Whether the size is left, top, right, bottom from the centre; width,
             height if not.
@@ -79,8 +77,7 @@ class FairMOTHead(BaseDenseHead):
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Map one map (N, C_in, h, w) to heatmap logits, size and offset.
 
-        Returns:
-            (N, C, h, w) logits; (N, 4 or 2, h, w) and (N, 2, h, w) in cells.
+        They are (N, C, h, w), (N, 4 or 2, h, w) and (N, 2, h, w), the latter in cells.
         """
         x = only_map(feats, self.in_channels, "bbox_head")
         return self.heatmap_branch(x), self.size_branch(x), self.offset_branch(x)
@@ -121,15 +118,14 @@ class FairMOTHead(BaseDenseHead):
         """Losses of whole maps for a batch's boxes; see :meth:`loss_by_targets`."""
         input_hw = batch_img_metas[0]["batch_input_shape"]
         targets = self.get_targets(batch_gt_instances, heatmap.shape[-2:], input_hw)
-        size, offset = (
-            gather_cells(m, targets.image, targets.cell) for m in (size, offset)
-        )
+        size = gather_cells(size, targets.image, targets.cell)
+        offset = gather_cells(offset, targets.image, targets.cell)
         return self.loss_by_targets(heatmap, size, offset, targets)
 
     def loss_by_targets(
         self, heatmap: Tensor, size: Tensor, offset: Tensor, targets: CenterTargets
     ) -> dict[str, Tensor]:
-        """Losses of the heatmap, and of size and offset at M centres.
+        """Weighted losses of the heatmap, and of size and offset at M centres.
 
         The focal loss is divided by the number of cells that equal 1, the L1 losses by
         the number of values compared (FairMOT, eq. 1 and 2), both over all processes.
@@ -139,9 +135,6 @@ class FairMOTHead(BaseDenseHead):
             size: (M, 4 or 2), in cells.
             offset: (M, 2), in cells.
             targets: Of the M objects.
-
-        Returns:
-            ``loss_heatmap``, ``loss_size`` and ``loss_offset``, weighted.
         """
         margin = self.PROBABILITY_MARGIN
         probability = heatmap.float().sigmoid().clamp(margin, 1 - margin)

@@ -16,9 +16,7 @@ def bilinear_kernel(factor: int) -> Tensor:
 class BilinearUpsample(nn.ConvTranspose2d):
     """Learned upsampling, channel by channel, that starts as bilinear interpolation.
 
-    Args:
-        channels: Channels of the map.
-        factor: Upsampling factor, even.
+    The ``factor`` is even.
     """
 
     def __init__(self, channels: int, factor: int) -> None:

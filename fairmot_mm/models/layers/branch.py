@@ -44,30 +44,18 @@ class ConvBranch(nn.Sequential):
         return super().forward(x)
 
     def at(self, x: Tensor, image: Tensor, cell: Tensor) -> Tensor:
-        """Compute the branch at some cells alone.
+        """Compute (..., C_out) from ``x`` (N, C_in, h, w) at some cells alone.
 
         Training and tracking read size, offset and embedding at a few of tens of
-        thousands of cells.
-
-        Args:
-            x: Map (N, C_in, h, w).
-            image: (...) index of the image in the batch.
-            cell: (...) flat index ``y * w + x``.
-
-        Returns:
-            (..., C_out).
+        thousands of cells. ``image`` and ``cell``: see :func:`gather_cells`.
         """
         height, width = x.shape[-2:]
         step = torch.arange(-1, 2, device=cell.device)
         rows = ((cell // width)[..., None] + step)[..., :, None]
         columns = ((cell % width)[..., None] + step)[..., None, :]
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        surroundings = x[
-            image[..., None, None],
-            :,
-            rows.clamp(0, height - 1),
-            columns.clamp(0, width - 1),
-        ]
+        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+        surroundings = x[image[..., None, None], :, rows, columns]
         surroundings = surroundings.masked_fill(~inside[..., None], 0)
         first, activation, last = self
         weight = first.get_parameter("weight").permute(0, 2, 3, 1).flatten(1)

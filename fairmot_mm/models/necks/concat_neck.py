@@ -15,9 +15,6 @@ class ConcatNeck(BaseModule):
     """All maps upsampled to the finest one and concatenated.
 
     FairMOT's neck for an HRNet (Sun et al., arXiv:1904.04514, HRNetV2).
-
-    Args:
-        in_channels: Channels of the maps that come in.
     """
 
     def __init__(
@@ -30,8 +27,6 @@ class ConcatNeck(BaseModule):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), finest first, to one (N, sum C_i, H_0, W_0)."""
         check_num_maps(inputs, len(self.in_channels))
-        finest, *coarser = inputs
-        upsampled = (
-            F.interpolate(m, size=finest.shape[-2:], mode="bilinear") for m in coarser
-        )
-        return (torch.cat((finest, *upsampled), dim=1),)
+        size = inputs[0].shape[-2:]
+        coarser = (F.interpolate(m, size, mode="bilinear") for m in inputs[1:])
+        return (torch.cat((inputs[0], *coarser), dim=1),)

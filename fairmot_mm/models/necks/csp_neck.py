@@ -24,8 +24,6 @@ class CSPNeck(BaseModule):
     Args:
         in_channels: Channels of the maps that come in, finest first.
         num_blocks: Bottlenecks in each CSP layer.
-        norm_cfg: Normalisation layer.
-        act_cfg: Activation layer.
     """
 
     def __init__(
@@ -52,10 +50,8 @@ class CSPNeck(BaseModule):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_0, H_0, W_0)."""
         check_num_maps(inputs, len(self.in_channels))
-        joined = inputs[-1]
-        for finer, reduction, csp_layer in zip(
-            inputs[-2::-1], self.reductions, self.csp_layers, strict=True
-        ):
-            upsampled = F.interpolate(reduction(joined), scale_factor=2)
-            joined = csp_layer(torch.cat((upsampled, finer), dim=1))
+        joined, *finer = inputs[::-1]
+        for x, reduce, mix in zip(finer, self.reductions, self.csp_layers, strict=True):
+            upsampled = F.interpolate(reduce(joined), scale_factor=2)
+            joined = mix(torch.cat((upsampled, x), dim=1))
         return (joined,)

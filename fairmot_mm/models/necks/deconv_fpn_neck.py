@@ -20,7 +20,6 @@ class DeconvFPNNeck(BaseModule):
     Args:
         in_channels: Channels of the maps that come in, finest first.
         channels: Channels of the joined maps, coarsest first.
-        norm_cfg: Normalisation layer.
     """
 
     def __init__(
@@ -32,8 +31,7 @@ class DeconvFPNNeck(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         if len(in_channels) != len(channels) + 1:
-            message = "there must be one map more than joined ones"
-            raise ValueError(f"{in_channels=} and {channels=}: {message}")
+            raise ValueError(f"{in_channels=} must be one map more than {channels=}")
         norm_cfg = norm_cfg or dict(type="BN")
         self.in_channels = tuple(in_channels)
         self.out_channels = channels[-1]
@@ -46,9 +44,8 @@ class DeconvFPNNeck(BaseModule):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
         """Join maps (N, C_i, H_i, W_i), each half as large, to (N, C_out, H_0, W_0)."""
         check_num_maps(inputs, len(self.in_channels))
-        joined = inputs[-1]
-        for finer, stage, projection, smooth in zip(
-            inputs[-2::-1], self.stages, self.projections, self.smooths, strict=True
-        ):
-            joined = smooth(stage(joined) + projection(finer))
+        joined, *finer = inputs[::-1]
+        layers = zip(self.stages, self.projections, self.smooths, strict=True)
+        for x, (stage, project, smooth) in zip(finer, layers, strict=True):
+            joined = smooth(stage(joined) + project(x))
         return (joined,)

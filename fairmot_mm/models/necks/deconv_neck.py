@@ -20,7 +20,6 @@ class DeconvNeck(BaseModule):
     Args:
         in_channels: Channels of the last map that comes in.
         channels: Channels after each stage; each doubles the map.
-        norm_cfg: Normalisation layer.
     """
 
     def __init__(

@@ -26,17 +26,12 @@ class IDAUp(BaseModule):
     ) -> None:
         super().__init__()
 
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        # As in the reference implementation: only deformable ones have one.
+        bias = conv_cfg["type"] != "Conv2d"
+
         def conv(channels: int) -> ConvModule:
-            return ConvModule(
-                channels,
-                out_channels,
-                3,
-                padding=1,
-                # As in the reference implementation: only deformable ones have one.
-                bias=conv_cfg["type"] != "Conv2d",
-                conv_cfg=conv_cfg,
-                norm_cfg=norm_cfg,
-            )
+            return ConvModule(channels, out_channels, 3, 1, 1, bias=bias, **layers)
 
         self.projections = nn.ModuleList(conv(c) for c in in_channels[1:])
         self.upsamples = nn.ModuleList(
@@ -70,7 +65,6 @@ class DLANeck(BaseModule):
         start_level: Level of the output map (2: stride 4).
         end_level: The final aggregation joins the levels before this one.
         use_dcn: Whether convolutions are deformable; plain ones otherwise.
-        norm_cfg: Normalisation layer.
     """
 
     def __init__(

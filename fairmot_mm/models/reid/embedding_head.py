@@ -49,7 +49,6 @@ class EmbeddingHead(BaseModule):
     exists for training alone: without ``num_ids`` there is none.
 
     Args:
-        in_channels: Channels of the map that comes in.
         feat_channels: Channels between the two convolutions.
         embed_dims: Length of the embedding.
         num_ids: Number of identities in the training data; of several classes one

@@ -243,14 +243,9 @@ def _sample_backward(
                     d2 += column[to + j] * _widened(flat[c + j])
                     d3 += column[to + j] * _widened(flat[d + j])
                 # One loop each: at a border two neighbours are the same cell.
-                for j in range(count):
-                    grad[a + j] += m0 * column[to + j]
-                for j in range(count):
-                    grad[b + j] += m1 * column[to + j]
-                for j in range(count):
-                    grad[c + j] += m2 * column[to + j]
-                for j in range(count):
-                    grad[d + j] += m3 * column[to + j]
+                for at, share in ((a, m0), (b, m1), (c, m2), (d, m3)):
+                    for j in range(count):
+                        grad[at + j] += share * column[to + j]
                 for j in range(count):
                     column[to + j] = (
                         m0 * _widened(flat[a + j])
