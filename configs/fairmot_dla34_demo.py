@@ -1,5 +1,5 @@
-# Synthetic sequences, as tools/run_demo.sh renders them, trained from scratch in minutes
-# on two CPU cores. People are plain, so a small input and few steps suffice.
+# Synthetic sequences, as tools/run_demo.sh renders them, trained from scratch in
+# minutes on two CPU cores. People are plain, so a small input and few steps suffice.
 _base_ = "fairmot_dla34_mot17.py"
 
 data_root = "demo_output"

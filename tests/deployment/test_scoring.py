@@ -1,5 +1,6 @@
 """tools/test.py on exported files."""
 
+import copy
 import json
 import runpy
 from pathlib import Path
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_an_exported_file_is_scored_like_a_checkpoint(
     exported, light_config, synthetic, tmp_path
 ):
-    cfg = light_config.copy()
+    cfg = copy.deepcopy(light_config)
     cfg.test_dataloader.dataset.update(with_ground_truth=True)
     cfg.test_evaluator = [
         dict(type="MOTMetric", backends=["trackeval"]),
