@@ -26,7 +26,7 @@ def test_weights_are_small():
 
 def test_model_out_of_the_box():
     model = init_model()
-    assert model.tracker.obj_score_thr == 0.3
+    assert model.tracker.obj_score_thr == 0.35
     weight = model.backbone.stem.conv.conv.weight
     own = init_model(model.cfg, f"{PREFIX}yolov5s_576x320")
     assert (own.backbone.stem.conv.conv.weight == weight).all()

@@ -17,7 +17,7 @@ def test_an_exported_file_is_scored_like_a_checkpoint(
     exported, light_config, synthetic, tmp_path
 ):
     cfg = copy.deepcopy(light_config)
-    cfg.test_dataloader.dataset.update(with_ground_truth=True)
+    cfg.test_dataloader.dataset.update(with_ground_truth=True, detector=None)
     cfg.test_evaluator = [
         dict(type="MOTMetric", backends=["trackeval"]),
         dict(type="DetectionMetric"),
