@@ -231,20 +231,7 @@ class FairMOT(OnlineMOT):
         metas: dict | list[dict],
         gt_instances: InstanceData | None = None,
     ) -> InstanceData:
-        """Detect and embed the objects of one frame.
-
-        Args:
-            inputs: (1, 3, H, W) or (3, H, W), RGB in [0, 1].
-            metas: The frame's metas, as such or as a list of one: ``ori_shape``, the
-                (height, width) of the original image.
-            gt_instances: True boxes to be embedded, ``bboxes`` (n, 4) xyxy in pixels of
-                the original image. Gains ``embeddings`` (n, D) of length 1, read from
-                the cells that training reads; 0 where the centre is outside the image.
-
-        Returns:
-            Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
-            ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
-        """
+        """See :meth:`OnlineMOT.predict_frame`; ``inputs`` are RGB in [0, 1]."""
         inputs = inputs[None] if inputs.dim() == 3 else inputs
         metas = [metas] if isinstance(metas, dict) else metas
         if len(inputs) != 1 or len(metas) != 1:
