@@ -33,6 +33,11 @@ class Backend(Protocol):
         """
 
 
+# Compiled by OpenVINO, until the process ends: when one with int8 layers is destroyed,
+# memory of others is unmapped, and the data loaders of a later training crashed on it.
+_KEPT: list[Any] = []
+
+
 class OnnxRuntimeBackend:
     """ONNX Runtime.
 
@@ -120,6 +125,7 @@ class OpenVINOBackend:
         )
         self.metadata = self.read_metadata(path)
         self._compiled = core.compile_model(path, "CPU", settings)
+        _KEPT.append(self._compiled)
         self._requests = threading.local()
 
     @classmethod
