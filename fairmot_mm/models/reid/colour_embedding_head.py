@@ -116,8 +116,12 @@ class ColourEmbeddingHead(EmbeddingHead):
         )
         losses = super().loss(F.normalize(center, dim=1), identities, labels)
         known = identities != -1
+        who = identities[known]
+        if labels is not None and isinstance(self.num_ids, tuple):
+            # Each class counts its identities from 0.
+            who = who * len(self.num_ids) + labels[known]
         contrastive = supervised_contrastive_loss(
-            F.normalize(colours[known], dim=1), identities[known], self.temperature
+            F.normalize(colours[known], dim=1), who, self.temperature
         )
         losses["loss_id"] = losses["loss_id"] + self.contrastive_weight * contrastive
         return losses | dict(loss_colours=contrastive)

@@ -111,7 +111,7 @@ class JDETracker:
                 f"{self.num_dropped} detections of the last video could not be tracked"
             )
         self.num_dropped = 0
-        self._frame = 0
+        self._frame: float = 0  # now, in frames
         self._next_id = 1
         nothing, _ = Detections.select(np.empty((0, 4)), np.empty(0), None, None, 0)
         self._tracks = self._start(nothing)
@@ -131,8 +131,8 @@ class JDETracker:
             img: (1, 3, H, W), the network's input; only read to follow the camera.
             data_sample: ``pred_instances`` with ``bboxes``, ``scores`` and perhaps
                 ``labels`` and ``embeddings``; a ``frame_id`` of 0 in its metas starts a
-                new video at their ``frame_rate``, and ``camera_motion`` (2, 3) is taken
-                instead of an estimate.
+                new video at their ``frame_rate``, ``camera_motion`` (2, 3) is taken
+                instead of an estimate, and ``elapsed`` is that of :meth:`update`.
             **kwargs: ``data_preprocessor`` is read to follow the camera.
         """
         metas, found = data_sample.metainfo, data_sample.pred_instances
@@ -142,7 +142,9 @@ class JDETracker:
         if self.camera is not None and motion is None:
             motion = self.camera.follow(img, metas, kwargs.get("data_preprocessor"))
         embeddings, labels = found.get("embeddings"), found.get("labels")
-        return self.update(found.bboxes, found.scores, embeddings, labels, motion)
+        elapsed = metas.get("elapsed", 1)
+        arrays = (found.bboxes, found.scores, embeddings, labels)
+        return self.update(*arrays, motion, elapsed)
 
     def update(
         self,
@@ -151,6 +153,7 @@ class JDETracker:
         embeddings: ArrayLike | None,
         labels: ArrayLike | None = None,
         camera_motion: np.ndarray | None = None,
+        elapsed: float = 1,
     ) -> InstanceData:
         """Track the next frame.
 
@@ -161,6 +164,8 @@ class JDETracker:
             labels: (M,) classes, 0 if None.
             camera_motion: (2, 3), takes pixels of the last frame to those of this one;
                 None for a camera that stands still.
+            elapsed: Time since the last frame, in frames at the video's rate: 1 unless
+                frames are missing. Tracks move on by it, and lost ones age by it.
 
         Returns:
             The tracks confirmed on this frame, as tensors on the device of ``bboxes``:
@@ -168,10 +173,10 @@ class JDETracker:
             ``embeddings`` if asked for.
 
         Raises:
-            ValueError: If the arrays differ in length, or embeddings change their
-                length within a video.
+            ValueError: If the arrays differ in length, embeddings change their length
+                within a video, or no time has elapsed.
         """
-        self.advance(bboxes, scores, embeddings, labels, camera_motion)
+        self.advance(bboxes, scores, embeddings, labels, camera_motion, elapsed)
         return self._output(bboxes.device if isinstance(bboxes, Tensor) else "cpu")
 
     def advance(
@@ -181,9 +186,14 @@ class JDETracker:
         embeddings: ArrayLike | None,
         labels: ArrayLike | None = None,
         camera_motion: np.ndarray | None = None,
+        elapsed: float = 1,
     ) -> None:
         """:meth:`update` without making its output, for :meth:`shown_tracks`."""
-        self._frame += 1
+        if not 0 < elapsed < np.inf:
+            raise ValueError(f"{elapsed=} frames: time must go on")
+        # The first frame is number 1, whatever has elapsed before it.
+        elapsed = elapsed if self._frame else 1
+        self._frame += elapsed
         found, dropped = Detections.select(
             bboxes, scores, embeddings, labels, self.lowest_score
         )
@@ -193,7 +203,7 @@ class JDETracker:
         was_lost, confirmed = ~tracks.tracked, tracks.confirmed.copy()
         tracked = confirmed & ~was_lost
 
-        self._predict(camera_motion)
+        self._predict(elapsed, camera_motion)
 
         # Associate, each round with the remainder of the one before.
         by_embedding, by_overlap = self._fused_costs, self._iou_costs
@@ -216,7 +226,7 @@ class JDETracker:
     def _count_dropped(self, dropped: int) -> None:
         if dropped and not self.num_dropped:
             MMLogger.get_current_instance().warning(
-                f"frame {self._frame} of the video: {dropped} detections cannot be "
+                f"frame {self._frame:g} of the video: {dropped} detections cannot be "
                 "tracked (not finite, too large or without height) and are dropped; "
                 "more of them are counted in num_dropped"
             )
@@ -245,13 +255,13 @@ class JDETracker:
                 f"have {length}: call reset() before a new video"
             )
 
-    def _predict(self, camera_motion: np.ndarray | None) -> None:
-        """Move the tracks on by one frame, then along with the camera."""
+    def _predict(self, elapsed: float, camera_motion: np.ndarray | None) -> None:
+        """Move the tracks on in time, then along with the camera."""
         tracks = self._tracks
         tracks.means[~tracks.tracked, 7] = 0  # a lost track's height stays as it is
         moving = tracks.confirmed  # tracks seen only once have no velocity yet
         tracks.means[moving], tracks.covariances[moving] = self.kalman_filter.predict(
-            tracks.means[moving], tracks.covariances[moving]
+            tracks.means[moving], tracks.covariances[moving], elapsed
         )
         if camera_motion is not None:
             tracks.means, tracks.covariances = warp_states(

@@ -33,7 +33,6 @@ class KalmanFilter:
 
     def __init__(self, noise_by_score: bool = False) -> None:
         self.noise_by_score = noise_by_score
-        self._motion = np.eye(8) + np.eye(8, k=4)
 
     def initiate(self, measurements: np.ndarray) -> States:
         """Start states at rest from measurements (M, 4)."""
@@ -41,11 +40,26 @@ class KalmanFilter:
         variances = _variances(means[:, 3], 2 * _POSITION, 1e-2, 10 * _VELOCITY, 1e-5)
         return means, variances[:, :, None] * np.eye(8)
 
-    def predict(self, means: np.ndarray, covariances: np.ndarray) -> States:
-        """Move states on by one frame."""
+    def predict(
+        self, means: np.ndarray, covariances: np.ndarray, frames: float = 1
+    ) -> States:
+        """Move states on by so many frames at once.
+
+        The noise is the sum of what that many steps add, those of the velocity being
+        carried on into the position; for parts of a frame, the same polynomials.
+        """
+        motion = np.eye(8) + frames * np.eye(8, k=4)
         noise = _variances(means[:, 3], _POSITION, 1e-2, _VELOCITY, 1e-5)
-        covariances = self._motion @ covariances @ self._motion.T
-        return means @ self._motion.T, covariances + noise[:, :, None] * np.eye(8)
+        covariances = motion @ covariances @ motion.T
+        if frames == 1:  # the published filter, to the digit
+            return means @ motion.T, covariances + noise[:, :, None] * np.eye(8)
+        position, velocity = frames * noise[:, :4], frames * noise[:, 4:]
+        position += velocity * (frames - 1) * (2 * frames - 1) / 6
+        added = np.concatenate((position, velocity), axis=1)[:, :, None] * np.eye(8)
+        rows = np.arange(4)
+        both = velocity * (frames - 1) / 2
+        added[:, rows, rows + 4] = added[:, rows + 4, rows] = both
+        return means @ motion.T, covariances + added
 
     def _innovation(
         self, means: np.ndarray, covariances: np.ndarray, scores: np.ndarray | float = 0

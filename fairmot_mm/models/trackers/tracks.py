@@ -39,7 +39,8 @@ class Tracks(Table):
         ids: (N,) identities.
         means: (N, 8) of the Kalman filter's state.
         covariances: (N, 8, 8) of the same.
-        first_frame: (N,) frame of the first detection.
+        first_frame: (N,) frame of the first detection; between two frames where time
+            does not go by whole ones.
         last_frame: (N,) frame of the last detection.
         tracked: (N,) bool, found on the last frame; lost if not.
         confirmed: (N,) bool, found on a second frame, or there from the start.

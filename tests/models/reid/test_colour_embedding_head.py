@@ -83,3 +83,12 @@ def test_nobody_and_nobody_known_train_without_a_loss(head):
 def test_share_outside_its_range_is_refused():
     with pytest.raises(ValueError, match=r"colour_share=1\.5: must be between 0 and 1"):
         ColourEmbeddingHead(8, colour_share=1.5)
+
+
+def test_identities_of_two_classes_are_two():
+    torch.manual_seed(0)
+    head = ColourEmbeddingHead(8, 16, embed_dims=4, num_ids=(3, 3), colour_dims=32)
+    unit = torch.nn.functional.normalize(torch.randn(4, 36), dim=1)
+    identities, classes = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
+    assert head.loss(unit, identities, classes)["loss_colours"] == 0  # nobody twice
+    assert head.loss(unit, identities, classes * 0)["loss_colours"] > 0

@@ -64,3 +64,15 @@ def test_gating_distance_is_the_squared_mahalanobis_distance(states):
         for j in range(4):
             difference = measured[j] - means[i, :4]
             assert given[i, j] == pytest.approx(difference @ inverse @ difference)
+
+
+def test_three_frames_at_once_are_three_predictions(states):
+    means, covariances = states
+    means = means.copy()
+    means[:, 7] = 0  # the noise follows the height
+    once = KalmanFilter().predict(means, covariances, 3)
+    for _ in range(3):
+        means, covariances = KalmanFilter().predict(means, covariances)
+    assert np.allclose(once[0], means)
+    assert np.allclose(once[1], covariances)
+    assert (np.linalg.eigvalsh(KalmanFilter().predict(*states, 0.3)[1]) > 0).all()

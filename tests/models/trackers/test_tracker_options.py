@@ -142,3 +142,45 @@ def test_measurements_count_by_their_score():
     assert gains[2] == pytest.approx(60, abs=0.05)
     variance, noise = covariances[1, 0, 0], 0.5 * (100 / 20) ** 2
     assert gains[1] == pytest.approx(50 + 10 * variance / (variance + noise))
+
+
+def test_tracks_move_on_by_the_time_that_elapsed():
+    walk = np.array([6, 0, 6, 0], np.float32)
+    steps = [1, 1, 1, 1, 1, 1, 7, 1]  # six frames are missing
+    by_time, by_frames = JDETracker(), JDETracker()
+    now, found = 0, []
+    for step in steps:
+        now += step
+        found.append(update(by_time, BOX + now * walk, elapsed=step).instances_id)
+        out = update(by_frames, BOX + now * walk)
+    assert [ids.tolist() for ids in found] == [[1]] * len(steps)
+    assert out.instances_id.tolist() != [1]  # seven steps are more than its width
+
+
+def test_lost_tracks_age_by_time():
+    tracker = JDETracker(num_frames_retain=10)
+    update(tracker)
+    nothing = (np.empty((0, 4)), np.empty(0), np.empty((0, 8)))
+    tracker.update(*nothing, elapsed=9)
+    assert len(tracker._tracks) == 1
+    tracker.update(*nothing, elapsed=9)
+    tracker.update(*nothing, elapsed=0.5)
+    assert len(tracker._tracks) == 0
+    with pytest.raises(ValueError, match="time must go on"):
+        tracker.update(*nothing, elapsed=0)
+
+
+def test_elapsed_comes_with_the_metas():
+    trackers = JDETracker(), JDETracker()
+    for number, elapsed in enumerate((1, 3, 2)):
+        box = BOX + 5 * number
+        found = InstanceData(
+            bboxes=torch.from_numpy(box),
+            scores=torch.tensor([0.9]),
+            embeddings=torch.from_numpy(LOOK),
+        )
+        metas = dict(frame_id=number, frame_rate=30.0, elapsed=elapsed)
+        sample = DetDataSample(metainfo=metas, pred_instances=found)
+        given = trackers[0].track(data_sample=sample)
+        expected = update(trackers[1], box, elapsed=elapsed)
+        assert torch.equal(given.bboxes, expected.bboxes)
