@@ -81,20 +81,28 @@ class ExportedFairMOT(OnlineMOT):
         raise RuntimeError(f"{self.path} was exported for tracking and is not trained")
 
     @torch.no_grad()
-    def predict_frame(
+    def predict_frames(
         self,
         inputs: Tensor,
-        metas: dict | list[dict],
-        gt_instances: InstanceData | None = None,
-    ) -> InstanceData:
-        """See :meth:`OnlineMOT.predict_frame`; ``inputs`` are bytes, BGR.
+        metas: list[dict],
+        truth: list[InstanceData] | None = None,
+    ) -> list[InstanceData]:
+        """See :meth:`OnlineMOT.predict_frames`; ``inputs`` are bytes, BGR.
+
+        The graph takes one frame, so they go through it one by one.
 
         Raises:
             ValueError: If they are no bytes of the size that was exported.
         """
-        meta = metas if isinstance(metas, dict) else metas[0]
+        given = truth or [None] * len(metas)
+        frames = zip(inputs.unflatten(0, (-1, 1)), metas, given, strict=True)
+        return [self._predict_frame(*frame) for frame in frames]
+
+    def _predict_frame(
+        self, inputs: Tensor, meta: dict, gt_instances: InstanceData | None
+    ) -> InstanceData:
         input_hw, map_hw = self.metadata.input_hw, self.metadata.map_hw
-        frame = inputs.reshape(-1, *inputs.shape[-3:]).permute(0, 2, 3, 1)
+        frame = inputs.permute(0, 2, 3, 1)
         if frame.shape != (1, *input_hw, 3) or frame.dtype != torch.uint8:
             raise ValueError(
                 f"{self.path} takes {self.metadata.input_size} pixels (uint8), but got "

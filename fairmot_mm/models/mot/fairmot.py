@@ -225,35 +225,29 @@ class FairMOT(OnlineMOT):
         return self.reid_head.embeddings_at(feats, image, cell)
 
     @torch.no_grad()
-    def predict_frame(
+    def predict_frames(
         self,
         inputs: Tensor,
-        metas: dict | list[dict],
-        gt_instances: InstanceData | None = None,
-    ) -> InstanceData:
-        """See :meth:`OnlineMOT.predict_frame`; ``inputs`` are RGB in [0, 1]."""
-        inputs = inputs[None] if inputs.dim() == 3 else inputs
-        metas = [metas] if isinstance(metas, dict) else metas
-        if len(inputs) != 1 or len(metas) != 1:
-            raise ValueError(
-                f"{len(inputs)} images and {len(metas)} metas came in, expected one"
-            )
+        metas: list[dict],
+        truth: list[InstanceData] | None = None,
+    ) -> list[InstanceData]:
+        """See :meth:`OnlineMOT.predict_frames`; ``inputs`` are RGB in [0, 1]."""
         feats = self.extract_feat(inputs)
-        input_hw = inputs.shape[-2:]
-        (found,) = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
-        cells = found.pop("cells")
-        boxes = image_to_input(found.bboxes, metas[0], input_hw)
-        image = torch.zeros_like(cells)
-        found.embeddings = self.embed(feats, image, cells, inputs, boxes)
-        if gt_instances is not None:
-            boxes = gt_instances.bboxes.to(cells.device)
-            map_hw = feats[0].shape[-2:]
-            cells, inside = cells_of_boxes(boxes, metas[0], map_hw, input_hw)
-            boxes = image_to_input(boxes, metas[0], input_hw)
-            image = torch.zeros_like(cells)
+        input_hw, map_hw = inputs.shape[-2:], feats[0].shape[-2:]
+        results = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
+        for i, (found, meta) in enumerate(zip(results, metas, strict=True)):
+            cells = found.pop("cells")
+            boxes = image_to_input(found.bboxes, meta, input_hw)
+            image = torch.full_like(cells, i)
+            found.embeddings = self.embed(feats, image, cells, inputs, boxes)
+        for i, instances in enumerate(truth or ()):
+            boxes = instances.bboxes.to(inputs.device)
+            cells, inside = cells_of_boxes(boxes, metas[i], map_hw, input_hw)
+            boxes = image_to_input(boxes, metas[i], input_hw)
+            image = torch.full_like(cells, i)
             embeddings = self.embed(feats, image, cells, inputs, boxes)
-            gt_instances.embeddings = embeddings * inside[:, None]
-        return found
+            instances.embeddings = embeddings * inside[:, None]
+        return results
 
 
 def _fill_in_training_parts(

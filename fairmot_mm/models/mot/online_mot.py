@@ -1,9 +1,13 @@
+from typing import Any
+
 from mmdet.models.mot import BaseMOTModel
 from mmdet.structures import TrackDataSample
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor
 
 from ..trackers import JDETracker
+
+NO_TRACKER = "the model was built without a tracker: set model.tracker"
 
 
 class OnlineMOT(BaseMOTModel):
@@ -20,21 +24,44 @@ class OnlineMOT(BaseMOTModel):
         inputs: Tensor,
         metas: dict | list[dict],
         gt_instances: InstanceData | None = None,
-    ) -> InstanceData:
-        """Detect and embed the objects of one frame.
+    ) -> Any:  # noqa: ANN401  (one result of one frame, a list of several)
+        """Detect and embed the objects of a frame, or of N at once.
 
         Args:
-            inputs: (1, 3, H, W) or (3, H, W), what the data preprocessor gives.
-            metas: The frame's metas, as such or as a list of one: ``ori_shape``, the
+            inputs: (N, 3, H, W) or (3, H, W), what the data preprocessor gives.
+            metas: The frames' metas, of one as such or as a list: ``ori_shape``, the
                 (height, width) of the original image.
-            gt_instances: True boxes to be embedded, ``bboxes`` (n, 4) xyxy in pixels of
-                the original image. Gains ``embeddings`` (n, D) of length 1, read from
-                the cells that training reads; 0 where the centre is outside the image.
+            gt_instances: True boxes of one frame to be embedded, ``bboxes`` (n, 4) xyxy
+                in pixels of the original image. Gains ``embeddings`` (n, D) of length
+                1, read from the cells that training reads; 0 where the centre is
+                outside the image.
 
         Returns:
-            Best first, ``bboxes`` (K, 4) xyxy in pixels of the original image,
-            ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of length 1.
+            ``InstanceData``, best first: ``bboxes`` (K, 4) xyxy in pixels of the
+            original image, ``scores`` (K,), ``labels`` (K,), ``embeddings`` (K, D) of
+            length 1. Of more than one frame a list of them.
+
+        Raises:
+            ValueError: If there are not as many metas as frames.
         """
+        inputs = inputs[None] if inputs.dim() == 3 else inputs
+        metas = [metas] if isinstance(metas, dict) else metas
+        truth = None if gt_instances is None else [gt_instances]
+        if len(inputs) != len(metas) or (truth and len(truth) != len(inputs)):
+            raise ValueError(
+                f"{len(inputs)} images came in with {len(metas)} metas"
+                + ("" if truth is None else " and the true boxes of one")
+            )
+        found = self.predict_frames(inputs, metas, truth)
+        return found[0] if len(found) == 1 else found
+
+    def predict_frames(
+        self,
+        inputs: Tensor,
+        metas: list[dict],
+        truth: list[InstanceData] | None = None,
+    ) -> list[InstanceData]:
+        """:meth:`predict_frame` of N frames, each with a meta, perhaps true boxes."""
         raise NotImplementedError
 
     def predict(
@@ -75,13 +102,20 @@ class OnlineMOT(BaseMOTModel):
             RuntimeError: If the model has no tracker.
         """
         if self.tracker is None:
-            raise RuntimeError(
-                "the model was built without a tracker: set model.tracker"
-            )
+            raise RuntimeError(NO_TRACKER)
         # Packed without ground truth, the instances have no boxes.
         truth = frame.get("gt_instances", {})
         known = dict(gt_instances=truth) if "bboxes" in truth else {}
-        frame.pred_instances = self.predict_frame(inputs, frame.metainfo, **known)
+        found = self.predict_frame(inputs, frame.metainfo, **known)
+        self.track_detections(inputs, frame, found)
+
+    def track_detections(
+        self, inputs: Tensor, frame: BaseDataElement, found: InstanceData
+    ) -> None:
+        """The part of :meth:`track_frame` after the network."""
+        if self.tracker is None:
+            raise RuntimeError(NO_TRACKER)
+        frame.pred_instances = found
         # The name that MMTracking's trackers read.
         frame.pred_det_instances = frame.pred_instances
         frame.pred_track_instances = self.tracker.track(

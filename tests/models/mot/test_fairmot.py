@@ -298,3 +298,20 @@ def test_weights_averaged_over_the_steps_are_loaded(model_cfg):
     assert all(torch.equal(value, state[k]) for k, value in other.state_dict().items())
     state = {k: v for k, v in state.items() if "task_weighting" not in k}
     other.load_state_dict(state)
+
+
+def test_frames_of_several_streams_go_through_at_once(model_cfg):
+    model = build(model_cfg).double().eval()
+    frames = torch.rand(3, 3, 64, 96).double()
+    metas = [dict(ori_shape=hw) for hw in ((64, 96), (128, 192), (60, 96))]
+    found = model.predict_frame(frames, metas)
+    assert len(found) == 3
+    for frame, meta, given in zip(frames, metas, found, strict=True):
+        expected = model.predict_frame(frame, meta)
+        torch.testing.assert_close(given.scores, expected.scores)
+        torch.testing.assert_close(given.bboxes, expected.bboxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            given.embeddings, expected.embeddings, rtol=1e-3, atol=1e-4
+        )
+    with pytest.raises(ValueError, match="3 images came in with 2 metas"):
+        model.predict_frame(frames, metas[:2])
