@@ -199,6 +199,9 @@ class JDETracker:
         )
         self._count_dropped(dropped)
         high, low = self._split(found)
+        if elapsed > 1:  # nobody outlives a gap; by steps of one, see _retire
+            age = self._frame - self._tracks.last_frame
+            self._tracks = self._tracks[age <= self.max_frames_lost + 1]
         tracks = self._tracks
         was_lost, confirmed = ~tracks.tracked, tracks.confirmed.copy()
         tracked = confirmed & ~was_lost

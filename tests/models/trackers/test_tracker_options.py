@@ -164,8 +164,10 @@ def test_lost_tracks_age_by_time():
     tracker.update(*nothing, elapsed=9)
     assert len(tracker._tracks) == 1
     tracker.update(*nothing, elapsed=9)
-    tracker.update(*nothing, elapsed=0.5)
     assert len(tracker._tracks) == 0
+    update(tracker)
+    update(tracker)
+    assert update(tracker, elapsed=500).instances_id.tolist() == []  # somebody else
     with pytest.raises(ValueError, match="time must go on"):
         tracker.update(*nothing, elapsed=0)
 

@@ -1,0 +1,387 @@
+"""Many streams, one network."""
+
+import copy
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.structures import TrackDataSample
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+
+from fairmot_mm.datasets.class_names import class_names
+from fairmot_mm.streams import (
+    Counter,
+    CountsSink,
+    Frame,
+    PageServer,
+    RotatingSink,
+    StreamReader,
+    StreamSettings,
+    StreamView,
+    open_sink,
+    open_stream,
+    write_behind,
+)
+from fairmot_mm.visualization import TrackDrawer
+
+from .inference import prepare_frame
+
+# Frames of a stream that may wait to be written.
+WAITING = 4
+# Seconds between two looks at streams of which none has a frame, and two reports.
+_PAUSE, _REPORT = 0.002, 0.5
+
+OnFrame = Callable[[str, Frame, InstanceData], None]
+
+
+@dataclass(frozen=True)
+class StreamOutputs:
+    """What is written of each stream.
+
+    Attributes:
+        formats: Suffixes of result files: ``txt`` (MOTChallenge's), ``csv``,
+            ``jsonl``, ``parquet``.
+        video: Whether a video with the tracks is written.
+        rotate: Seconds after which a new file begins; None writes one file.
+        with_embeddings: Whether JSON lines and Parquet hold the tracks' embeddings,
+            for which ``model.tracker.output_embeddings`` must be set.
+    """
+
+    formats: Sequence[str] = ("txt",)
+    video: bool = False
+    rotate: float | None = None
+    with_embeddings: bool = False
+
+
+@dataclass
+class StreamSummary:
+    """How a stream went.
+
+    Attributes:
+        num_frames: Frames tracked.
+        num_dropped: Frames that live mode passed over.
+        num_losses: How often the connection was lost.
+        files: Files written, or the folder of those cut by time.
+        error: What ended the stream, if it did not end as a file does.
+        counts: Of its lines and zones, see :meth:`Counter.counts`.
+    """
+
+    num_frames: int = 0
+    num_dropped: int = 0
+    num_losses: int = 0
+    files: list[Path] = field(default_factory=list)
+    error: Exception | None = None
+    counts: list[dict] = field(default_factory=list)
+
+
+def track_streams(
+    model: BaseModel,
+    sources: Mapping[str, str | Path | int],
+    out: str | Path | None = None,
+    *,
+    settings: StreamSettings | None = None,
+    outputs: StreamOutputs | None = None,
+    counters: Mapping[str, Counter] | None = None,
+    page: PageServer | None = None,
+    on_frame: OnFrame | None = None,
+    stop: threading.Event | None = None,
+    max_batch: int = 8,
+) -> dict[str, StreamSummary]:
+    """Track several streams at once.
+
+    Frames that are ready go through the network together. Each stream has a thread that
+    reads, a tracker of its own, and a thread that writes; one that ends, is lost or
+    whose files cannot be written takes no other with it. If they are more than the
+    machine can do, they take turns, one frame each.
+
+    The tracker follows the streams' timestamps: where frames were dropped, tracks move
+    on by the time that went by. Identities of a stream are never used twice, also not
+    after its resolution changed, which starts its tracker anew.
+
+    Args:
+        model: From :func:`init_model`.
+        sources: Video file, stream, number of a camera or folder of images, by name.
+        out: Folder of the result files, which are named by the streams.
+        settings: How they are read.
+        outputs: What is written of each.
+        counters: Lines and zones, by the name of the stream.
+        page: Shows the streams; started by the caller.
+        on_frame: Called with the stream's name, the frame and its tracks.
+        stop: Set it to end.
+        max_batch: Greatest number of frames that the network takes at once.
+
+    Returns:
+        By name, how each stream went.
+
+    Raises:
+        ValueError: Two streams would write the same files, or a counter or a format
+            has an unknown name.
+    """
+    outputs = outputs or StreamOutputs()
+    files = {name: _file_name(name) for name in sources}
+    if len(set(files.values())) < len(files):
+        raise ValueError(f"names of streams are too alike for files: {list(sources)}")
+    if unknown := set(counters or {}) - set(sources):
+        raise ValueError(
+            f"lines or zones of {', '.join(sorted(unknown))}: the streams are "
+            f"{', '.join(sources)}"
+        )
+    names = class_names(getattr(model, "cfg", {}), getattr(model, "num_classes", 1))
+    with ExitStack() as stack:
+        streams = []
+        for name, source in sources.items():
+            opened = open_stream(source, settings or StreamSettings())
+            stream = _Stream(
+                name=name,
+                reader=stack.enter_context(closing(StreamReader(opened))),
+                model=_with_own_tracker(model),
+                classes=names,
+                base=None if out is None else Path(out) / files[name],
+                outputs=outputs,
+                counter=(counters or {}).get(name),
+                view=None if page is None else page.views[name],
+                on_frame=on_frame,
+            )
+            streams.append(stream)
+        # Their files are closed first, then the readers.
+        for stream in streams:
+            stack.callback(stream.close)
+        _run(model, streams, stop or threading.Event(), max_batch)
+    return {stream.name: stream.summary for stream in streams}
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "_"
+
+
+def _with_own_tracker(model: BaseModel) -> Any:  # noqa: ANN401  (a BaseModel)
+    stream = copy.copy(model)
+    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
+    return stream
+
+
+def _run(
+    model: BaseModel, streams: "list[_Stream]", stop: threading.Event, max_batch: int
+) -> None:
+    """Take frames in turn, until all streams have ended."""
+    running = list(streams)
+    while running and not stop.is_set():
+        ready = []
+        for stream in list(running):
+            if len(ready) == max_batch:
+                break
+            frame = stream.take()
+            if stream.ended:
+                running.remove(stream)
+            elif frame is not None:
+                ready.append((stream, frame))
+        if not ready:
+            stop.wait(_PAUSE)
+            continue
+        # Those that had no turn come first next time.
+        served = [stream for stream, _ in ready]
+        running = [s for s in running if s not in served] + [
+            s for s in served if s in running
+        ]
+        for (stream, frame), found in zip(ready, _detect(model, ready), strict=True):
+            stream.track(frame, *found)
+
+
+def _detect(
+    model: Any,  # noqa: ANN401  (an OnlineMOT)
+    ready: "list[tuple[_Stream, Frame]]",
+) -> Iterator[tuple[torch.Tensor, Any, InstanceData]]:
+    """Input, sample and detections of a frame of each stream."""
+    batches = [stream.prepare(frame) for stream, frame in ready]
+    samples = [batch["data_samples"][0][0] for batch in batches]
+    inputs = torch.cat([batch["inputs"] for batch in batches], dim=1)
+    video = TrackDataSample(video_data_samples=samples)
+    with torch.inference_mode():
+        data = dict(inputs=inputs, data_samples=[video])
+        inputs = model.data_preprocessor(data, False)["inputs"][0]
+        found = model.predict_frame(inputs, [sample.metainfo for sample in samples])
+    found = [found] if len(samples) == 1 else found
+    yield from zip(inputs.split(1), samples, found, strict=True)
+
+
+@dataclass
+class _Stream:
+    """One stream: its reader, its tracker and where its tracks go."""
+
+    name: str
+    reader: StreamReader
+    model: Any
+    classes: Sequence[str]
+    base: Path | None
+    outputs: StreamOutputs
+    counter: Counter | None
+    view: StreamView | None
+    on_frame: OnFrame | None
+
+    def __post_init__(self) -> None:
+        self.summary = StreamSummary()
+        self.ended = False
+        self._last: Frame | None = None
+        self._shape: tuple[int, ...] = ()
+        self._frame_id = self._largest_id = self._id_offset = 0
+        self._files = ExitStack()
+        self._sinks: list | None = None
+        self._drawer = TrackDrawer()
+        self._reported = 0.0
+
+    def take(self) -> Frame | None:
+        """The next frame, if there is one."""
+        frame = self.reader.take(0)
+        self._report()
+        if frame is None and self.reader.ended:
+            self._end(self.reader.error)
+        return frame
+
+    def prepare(self, frame: Frame) -> dict:
+        """The batch of a frame, at the time that went by since the last one."""
+        rate = self.reader.frame_rate
+        if frame.image.shape != self._shape:  # pixels are other pixels now
+            self._shape, self._frame_id = frame.image.shape, 0
+            self._id_offset = self._largest_id
+        batch = prepare_frame(self.model, frame.image, self._frame_id, rate)
+        if self._frame_id and self._last is not None:
+            elapsed = (frame.time - self._last.time) * rate
+            batch["data_samples"][0][0].set_metainfo(dict(elapsed=_in_frames(elapsed)))
+        self._last, self._frame_id = frame, self._frame_id + 1
+        return batch
+
+    def track(
+        self,
+        frame: Frame,
+        inputs: torch.Tensor,
+        sample: Any,  # noqa: ANN401  (a DetDataSample)
+        found: InstanceData,
+    ) -> None:
+        """Follow what was found on a frame, and write it in the thread for that."""
+        if self.ended:
+            return
+        try:
+            with torch.inference_mode():
+                self.model.track_detections(inputs, sample, found)
+            tracks = sample.pred_track_instances.cpu()
+            tracks.instances_id = tracks.instances_id + self._id_offset
+            if len(tracks):
+                largest = int(tracks.instances_id.max())
+                self._largest_id = max(self._largest_id, largest)
+            self._open_files()
+            self._write_later(frame, tracks)
+        except Exception as error:
+            self._end(error)
+            return
+        self.summary.num_frames += 1
+        if self.on_frame is not None:
+            self.on_frame(self.name, frame, tracks)
+
+    def close(self) -> None:
+        """Finish the files."""
+        if not self.ended:
+            self._end(None)
+
+    def _open_files(self) -> None:
+        if self._sinks is not None:
+            return
+        self._sinks = [self._files.enter_context(closing(s)) for s in self._make()]
+        self._write_later = self._files.enter_context(
+            write_behind(self._write, WAITING)
+        )
+
+    def _make(self) -> Iterator[Any]:
+        if self.base is None:
+            return
+        for suffix in (*self.outputs.formats, *["mp4"] * self.outputs.video):
+            path = self.base.with_name(f"{self.base.name}.{suffix}")
+            make = partial(
+                open_sink,
+                stream=self.name,
+                frame_rate=self.reader.frame_rate,
+                class_names=self.classes,
+                with_embeddings=self.outputs.with_embeddings,
+            )
+            if self.outputs.rotate is None:
+                yield make(path)
+                self.summary.files.append(path)
+            else:
+                yield RotatingSink(make, path, self.outputs.rotate)
+                self.summary.files.append(path.parent)
+        if self.counter is not None:
+            path = self.base.with_name(f"{self.base.name}.counts.csv")
+            yield CountsSink(path, self.counter)
+            self.summary.files.append(path)
+
+    def _write(self, frame: Frame, tracks: InstanceData) -> None:
+        """In the stream's own thread."""
+        if self.counter is not None:
+            self.counter.update(frame, tracks)
+        wanted = self.view is not None and self.view.wanted
+        if self.counter is not None and (wanted or self.outputs.video):
+            frame = frame._replace(image=self.counter.draw(frame.image))
+        for sink in self._sinks or ():
+            sink.write(frame, tracks)
+        if self.view is None:
+            return
+        image = None
+        if wanted:
+            image = self._drawer.draw(
+                frame.image,
+                tracks.bboxes,
+                tracks.instances_id,
+                tracks.labels,
+                class_names=self.classes,
+            )
+        age = time.monotonic() - frame.arrived
+        counts = [] if self.counter is None else self.counter.counts()
+        self.view.show(image, len(tracks), counts, age)
+
+    def _report(self) -> None:
+        """Tell the page how the reader is, now and then."""
+        summary, reader, now = self.summary, self.reader, time.monotonic()
+        summary.num_dropped, summary.num_losses = reader.num_dropped, reader.num_losses
+        if self.view is not None and now - self._reported > _REPORT:
+            self._reported = now
+            self.view.report(reader.state, reader.num_losses, reader.num_dropped, None)
+
+    def _end(self, error: Exception | None) -> None:
+        """End the stream: what it wrote is finished, the others go on."""
+        self.ended = True
+        try:
+            self._files.close()
+        except Exception as caught:
+            error = error or caught
+        self.reader.close()
+        summary = self.summary
+        summary.error = error
+        if self.counter is not None:
+            summary.counts = self.counter.counts()
+        if self.view is not None:
+            state = "ended" if error is None else "lost"
+            text = None if error is None else str(error)
+            self.view.report(state, summary.num_losses, summary.num_dropped, text)
+        dropped = getattr(self.model.tracker, "num_dropped", 0)
+        logger = MMLogger.get_current_instance()
+        if dropped:
+            logger.warning(
+                f"{self.name}: {dropped} detections could not be tracked and were "
+                "dropped"
+            )
+        if error is not None:
+            logger.error(f"{self.name}: ended by {type(error).__name__}: {error}")
+
+
+def _in_frames(elapsed: float) -> float:
+    """Whole frames where timestamps were rounded: the published filter takes steps."""
+    whole = round(elapsed)
+    return whole if whole and abs(elapsed - whole) < 0.1 else max(elapsed, 1e-3)
