@@ -93,23 +93,31 @@ class OfflineTracker:
                 f"for {camera.cfg}: write the dump with this camera_motion"
             )
 
-    def track(self, dump: DetectionDump) -> np.ndarray:
+    def track(
+        self, dump: DetectionDump, every: int = 1, by_time: bool = True
+    ) -> np.ndarray:
         """Track a video.
+
+        Args:
+            dump: Its detections.
+            every: Only every so many-th frame is looked at.
+            by_time: Whether the tracker knows that, if it is ours.
 
         Returns:
             (N, 8) frame, identity, x, y, w, h, score, class from 1.
         """
-        numbers = range(dump.info.first, dump.info.last + 1)
-        rows = np.concatenate(
-            [np.empty((0, 8)), *map(self._frame_tracker(dump), numbers)]
-        )
+        numbers = range(dump.info.first, dump.info.last + 1, every)
+        frame_tracker = self._frame_tracker(dump, every if by_time else 1)
+        rows = np.concatenate([np.empty((0, 8)), *map(frame_tracker, numbers)])
         label = self.settings.get("label")
         if label is not None:
             rows = rows[rows[:, 7] == label + 1]
         max_gap = self.settings.get("max_gap", 0)
         return interpolate_gaps(rows, max_gap) if max_gap else rows
 
-    def _frame_tracker(self, dump: DetectionDump) -> Callable[[int], np.ndarray]:
+    def _frame_tracker(
+        self, dump: DetectionDump, elapsed: int
+    ) -> Callable[[int], np.ndarray]:
         """Tracks the next frame, given its number."""
         info = dump.info
 
@@ -142,6 +150,7 @@ class OfflineTracker:
                 embeddings,
                 found.labels,
                 found.camera_motion if followed else None,
+                elapsed,
             )
             tracks = self.tracker.shown_tracks()
             # Rounded as the tracker's output of tensors is.

@@ -78,6 +78,16 @@ class Case:
         length = last - first + 1
         return replace(self, length=length, annotations=annotations, results=results)
 
+    def every(self, step: int) -> "Case":
+        """Every so many-th frame from the first on, renumbered from 1."""
+        frames = self.annotations.frames - 1
+        annotations = self.annotations.select(frames % step == 0)
+        annotations = replace(annotations, frames=(annotations.frames - 1) // step + 1)
+        results = self.results[(self.results[:, 0] - 1) % step == 0]
+        results[:, 0] = (results[:, 0] - 1) // step + 1
+        length = (self.length - 1) // step + 1
+        return replace(self, length=length, annotations=annotations, results=results)
+
     def of_class(self, numbers: ClassNumbers) -> "Case":
         """The ground truth and the results of one class; all results without a column.
 
