@@ -4,10 +4,9 @@ import copy
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from fairmot_mm.streams import (
     CountsSink,
     Frame,
     PageServer,
-    RotatingSink,
+    Sink,
     StreamReader,
     StreamSettings,
     StreamView,
@@ -41,25 +40,7 @@ WAITING = 4
 _PAUSE, _REPORT = 0.002, 0.5
 
 OnFrame = Callable[[str, Frame, InstanceData], None]
-
-
-@dataclass(frozen=True)
-class StreamOutputs:
-    """What is written of each stream.
-
-    Attributes:
-        formats: Suffixes of result files: ``txt`` (MOTChallenge's), ``csv``,
-            ``jsonl``, ``parquet``.
-        video: Whether a video with the tracks is written.
-        rotate: Seconds after which a new file begins; None writes one file.
-        with_embeddings: Whether JSON lines and Parquet hold the tracks' embeddings,
-            for which ``model.tracker.output_embeddings`` must be set.
-    """
-
-    formats: Sequence[str] = ("txt",)
-    video: bool = False
-    rotate: float | None = None
-    with_embeddings: bool = False
+Files = str | Path | Mapping[str, Sequence[str | Path]]
 
 
 @dataclass
@@ -70,7 +51,6 @@ class StreamSummary:
         num_frames: Frames tracked.
         num_dropped: Frames that live mode passed over.
         num_losses: How often the connection was lost.
-        files: Files written, or the folder of those cut by time.
         error: What ended the stream, if it did not end as a file does.
         counts: Of its lines and zones, see :meth:`Counter.counts`.
     """
@@ -78,7 +58,6 @@ class StreamSummary:
     num_frames: int = 0
     num_dropped: int = 0
     num_losses: int = 0
-    files: list[Path] = field(default_factory=list)
     error: Exception | None = None
     counts: list[dict] = field(default_factory=list)
 
@@ -86,10 +65,12 @@ class StreamSummary:
 def track_streams(
     model: BaseModel,
     sources: Mapping[str, str | Path | int],
-    out: str | Path | None = None,
+    out: Files | None = None,
     *,
+    formats: Sequence[str] = ("txt",),
+    rotate: int | None = None,
+    with_embeddings: bool = False,
     settings: StreamSettings | None = None,
-    outputs: StreamOutputs | None = None,
     counters: Mapping[str, Counter] | None = None,
     page: PageServer | None = None,
     on_frame: OnFrame | None = None,
@@ -110,9 +91,15 @@ def track_streams(
     Args:
         model: From :func:`init_model`.
         sources: Video file, stream, number of a camera or folder of images, by name.
-        out: Folder of the result files, which are named by the streams.
-        settings: How they are read.
-        outputs: What is written of each.
+        out: Folder of the result files, which are named by the streams; or the files of
+            each stream, by its name. Counts over time go to ``NAME.counts.csv`` beside
+            them.
+        formats: What is written to the folder: ``txt`` (MOTChallenge's), ``csv``,
+            ``jsonl``, ``parquet``, ``mp4``.
+        rotate: Seconds after which new files begin; None writes one of each.
+        with_embeddings: Whether JSON lines and Parquet hold the tracks' embeddings,
+            for which ``model.tracker.output_embeddings`` must be set.
+        settings: How the streams are read.
         counters: Lines and zones, by the name of the stream.
         page: Shows the streams; started by the caller.
         on_frame: Called with the stream's name, the frame and its tracks.
@@ -123,18 +110,16 @@ def track_streams(
         By name, how each stream went.
 
     Raises:
-        ValueError: Two streams would write the same files, or a counter or a format
-            has an unknown name.
+        ImportError: A package that a format needs is not installed.
+        ValueError: Two streams would write the same files, a format is unknown, or a
+            counter is of no stream.
     """
-    outputs = outputs or StreamOutputs()
-    files = {name: _file_name(name) for name in sources}
-    if len(set(files.values())) < len(files):
-        raise ValueError(f"names of streams are too alike for files: {list(sources)}")
     if unknown := set(counters or {}) - set(sources):
         raise ValueError(
             f"lines or zones of {', '.join(sorted(unknown))}: the streams are "
             f"{', '.join(sources)}"
         )
+    files = _files(sources, out, formats)
     names = class_names(getattr(model, "cfg", {}), getattr(model, "num_classes", 1))
     with ExitStack() as stack:
         streams = []
@@ -145,22 +130,39 @@ def track_streams(
                 reader=stack.enter_context(closing(StreamReader(opened))),
                 model=_with_own_tracker(model),
                 classes=names,
-                base=None if out is None else Path(out) / files[name],
-                outputs=outputs,
+                files=files[name],
+                rotate=rotate,
+                with_embeddings=with_embeddings,
                 counter=(counters or {}).get(name),
                 view=None if page is None else page.views[name],
                 on_frame=on_frame,
             )
-            streams.append(stream)
-        # Their files are closed first, then the readers.
-        for stream in streams:
             stack.callback(stream.close)
+            streams.append(stream)
         _run(model, streams, stop or threading.Event(), max_batch)
     return {stream.name: stream.summary for stream in streams}
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "_"
+def _files(
+    names: Iterable[str], out: Files | None, formats: Sequence[str]
+) -> dict[str, list[Path]]:
+    """The files of each stream."""
+    if isinstance(out, Mapping):
+        files = {name: [Path(path) for path in out.get(name, ())] for name in names}
+    else:
+        safe = {name: re.sub(r"[^\w.-]+", "_", name) for name in names}
+        folder = None if out is None else Path(out)
+        files = {
+            name: [folder / f"{file}.{suffix}" for suffix in formats] if folder else []
+            for name, file in safe.items()
+        }
+    every = [path for paths in files.values() for path in paths]
+    if twice := {str(path) for path in every if every.count(path) > 1}:
+        raise ValueError(
+            f"{', '.join(sorted(twice))} would be written twice: give the streams "
+            "names that differ by more than blanks and slashes"
+        )
+    return files
 
 
 def _with_own_tracker(model: BaseModel) -> Any:  # noqa: ANN401  (a BaseModel)
@@ -221,8 +223,9 @@ class _Stream:
     reader: StreamReader
     model: Any
     classes: Sequence[str]
-    base: Path | None
-    outputs: StreamOutputs
+    files: list[Path]
+    rotate: int | None
+    with_embeddings: bool
     counter: Counter | None
     view: StreamView | None
     on_frame: OnFrame | None
@@ -233,8 +236,12 @@ class _Stream:
         self._last: Frame | None = None
         self._shape: tuple[int, ...] = ()
         self._frame_id = self._largest_id = self._id_offset = 0
+        # At once, so that a mistake ends the call and not the stream.
         self._files = ExitStack()
-        self._sinks: list | None = None
+        self._sinks = [self._files.enter_context(closing(s)) for s in self._make()]
+        self._write_later = self._files.enter_context(
+            write_behind(self._write, WAITING)
+        )
         self._drawer = TrackDrawer()
         self._reported = 0.0
 
@@ -277,7 +284,6 @@ class _Stream:
             if len(tracks):
                 largest = int(tracks.instances_id.max())
                 self._largest_id = max(self._largest_id, largest)
-            self._open_files()
             self._write_later(frame, tracks)
         except Exception as error:
             self._end(error)
@@ -291,50 +297,32 @@ class _Stream:
         if not self.ended:
             self._end(None)
 
-    def _open_files(self) -> None:
-        if self._sinks is not None:
-            return
-        self._sinks = [self._files.enter_context(closing(s)) for s in self._make()]
-        self._write_later = self._files.enter_context(
-            write_behind(self._write, WAITING)
-        )
-
-    def _make(self) -> Iterator[Any]:
-        if self.base is None:
-            return
-        for suffix in (*self.outputs.formats, *["mp4"] * self.outputs.video):
-            path = self.base.with_name(f"{self.base.name}.{suffix}")
-            make = partial(
-                open_sink,
-                stream=self.name,
-                frame_rate=self.reader.frame_rate,
-                class_names=self.classes,
-                with_embeddings=self.outputs.with_embeddings,
+    def _make(self) -> Iterator[Sink]:
+        overlay = None if self.counter is None else self.counter.draw
+        for path in self.files:
+            embedded = path.suffix.lower() in (".jsonl", ".parquet")
+            yield open_sink(
+                path,
+                self.name,
+                self.classes,
+                with_embeddings=self.with_embeddings and embedded,
+                overlay=overlay,
+                rotate=self.rotate,
             )
-            if self.outputs.rotate is None:
-                yield make(path)
-                self.summary.files.append(path)
-            else:
-                yield RotatingSink(make, path, self.outputs.rotate)
-                self.summary.files.append(path.parent)
-        if self.counter is not None:
-            path = self.base.with_name(f"{self.base.name}.counts.csv")
-            yield CountsSink(path, self.counter)
-            self.summary.files.append(path)
+        if self.counter is not None and self.files:
+            path = self.files[0]
+            yield CountsSink(path.with_name(f"{path.stem}.counts.csv"), self.counter)
 
     def _write(self, frame: Frame, tracks: InstanceData) -> None:
         """In the stream's own thread."""
         if self.counter is not None:
             self.counter.update(frame, tracks)
-        wanted = self.view is not None and self.view.wanted
-        if self.counter is not None and (wanted or self.outputs.video):
-            frame = frame._replace(image=self.counter.draw(frame.image))
-        for sink in self._sinks or ():
+        for sink in self._sinks:
             sink.write(frame, tracks)
         if self.view is None:
             return
         image = None
-        if wanted:
+        if self.view.wanted:
             image = self._drawer.draw(
                 frame.image,
                 tracks.bboxes,
@@ -342,6 +330,8 @@ class _Stream:
                 tracks.labels,
                 class_names=self.classes,
             )
+            if self.counter is not None:
+                image = self.counter.draw(image)
         age = time.monotonic() - frame.arrived
         counts = [] if self.counter is None else self.counter.counts()
         self.view.show(image, len(tracks), counts, age)

@@ -67,6 +67,10 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         """Add the positional ``config`` and ``--cfg-options``."""
         self.add_argument("config", nargs="?" if optional else None, help=help)
+        self.add_cfg_options()
+
+    def add_cfg_options(self) -> None:
+        """Add ``--cfg-options``."""
         self.add_argument(
             "--cfg-options",
             nargs="+",
