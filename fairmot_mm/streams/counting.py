@@ -348,7 +348,7 @@ class CountsSink:
         self._clock = clock or WallClock()
         self._file.append(csv_lines([("time", "wall_clock", *_COLUMNS)]))
         self._written: dict[tuple, list] = {}
-        self._last: Frame | None = None
+        self._stamp: tuple[float, str] | None = None  # of the last frame
 
     def write(self, frame: Frame, tracks: InstanceData) -> None:
         """Append the counts that this frame has changed.
@@ -362,7 +362,7 @@ class CountsSink:
             if self._written.get(key) != counts:
                 changed.append(row)
                 self._written[key] = counts
-        self._last = frame._replace(image=None)  # type: ignore[arg-type]
+        self._stamp = round(frame.time, 3), iso_time(self._clock.at(frame))
         self._append(changed)
 
     def close(self) -> None:
@@ -377,10 +377,8 @@ class CountsSink:
             self._file.close()
 
     def _append(self, rows: list[dict]) -> None:
-        if self._last is not None and rows:
-            time = round(self._last.time, 3)
-            wall_clock = iso_time(self._clock.at(self._last))
-            lines = [(time, wall_clock, *row.values()) for row in rows]
+        if self._stamp is not None and rows:
+            lines = [(*self._stamp, *row.values()) for row in rows]
             self._file.append(csv_lines(lines))
 
 

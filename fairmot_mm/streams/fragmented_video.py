@@ -41,6 +41,7 @@ class FragmentedVideoWriter:
         self._container: Any = None
         self._stream: Any = None
         self._start, self._tick = 0.0, -1
+        self._error: OSError | None = None
 
     def write(self, image: np.ndarray, time: float) -> None:
         """Append a frame.
@@ -52,8 +53,11 @@ class FragmentedVideoWriter:
 
         Raises:
             OSError: The file cannot be written, for example because the disk is full;
-                the fragments before can be played.
+                the fragments before can be played. So does every write after it: a new
+                file would replace this one.
         """
+        if self._error is not None:
+            raise self._error
         below, right = (side % 2 for side in image.shape[:2])
         if below or right:
             image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -74,12 +78,11 @@ class FragmentedVideoWriter:
         if self._container is None:
             return
         self._encode(None)
+        container, self._container = self._container, None
         try:
-            self._container.close()
+            container.close()
         except self._av.FFmpegError as error:
-            raise self._as_os_error(error) from error
-        finally:
-            self._container = None
+            raise self._failed(error) from error
 
     def _open(self, height: int, width: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +91,7 @@ class FragmentedVideoWriter:
         try:
             self._container = self._av.open(str(self.path), "w", "mp4", options)
         except self._av.FFmpegError as error:
-            raise self._as_os_error(error) from error
+            raise self._failed(error) from error
         self._stream = self._container.add_stream("mpeg4", rate=_TICKS)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
@@ -106,8 +109,9 @@ class FragmentedVideoWriter:
             with contextlib.suppress(self._av.FFmpegError):
                 self._container.close()
             self._container = None
-            raise self._as_os_error(error) from error
+            raise self._failed(error) from error
 
-    def _as_os_error(self, error: Any) -> OSError:  # noqa: ANN401
+    def _failed(self, error: Any) -> OSError:  # noqa: ANN401
         code = error.errno if error.errno in errno.errorcode else errno.EIO
-        return OSError(code, error.strerror, str(self.path))
+        self._error = OSError(code, error.strerror, str(self.path))
+        return self._error

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from .frame import Frame
 from .wall_clock import WallClock
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -51,7 +52,7 @@ class RotatingSink:
         self.length = timedelta(seconds=seconds)
         self._clock = WallClock(start)
         self._sink: Sink | None = None
-        self._begin = datetime.fromtimestamp(0, UTC)
+        self._begin, self._part = _EPOCH, self.path
 
     def write(self, frame: Frame, tracks: InstanceData) -> None:
         """Add the tracks of a frame.
@@ -62,12 +63,14 @@ class RotatingSink:
         now = self._clock.at(frame)
         # A clock that is set back a little starts no file.
         here = self._begin - self.length <= now < self._begin + self.length
-        if self._sink is None or not here:
+        if not here:
             self.close()
-            epoch = datetime.fromtimestamp(0, UTC)
-            self._begin = now - (now - epoch) % self.length
+            self._begin = now - (now - _EPOCH) % self.length
             name = f"{self.path.stem}-{self._begin:%Y%m%dT%H%M%SZ}{self.path.suffix}"
-            self._sink = self.make(free_path(self.path.with_name(name)))
+            self._part = free_path(self.path.with_name(name))
+        if self._sink is None:
+            # On a full disk this is tried again with each frame: by the same name.
+            self._sink = self.make(self._part)
         self._sink.write(frame, tracks)
 
     def close(self) -> None:
@@ -77,6 +80,7 @@ class RotatingSink:
             OSError: It cannot be finished.
         """
         sink, self._sink = self._sink, None
+        self._begin = _EPOCH  # a frame after it starts another file
         if sink is not None:
             sink.close()
 
