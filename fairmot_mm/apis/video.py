@@ -1,5 +1,6 @@
 import copy
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.structures import InstanceData
 
 from fairmot_mm.datasets.class_names import class_names
 from fairmot_mm.streams import (
+    Frame,
     ResultsSink,
     VideoSink,
     open_scaled,
@@ -76,11 +78,13 @@ def track_video(
         stream, source, frame_rate, fast_resize, drawing_file is not None
     )
 
-    def write(number: int, frame: np.ndarray | None, tracks: InstanceData) -> None:
+    def write(number: int, image: np.ndarray | None, tracks: InstanceData) -> None:
         tracks = tracks.cpu()
+        # Where it is drawn, there is an image.
+        image = cast("np.ndarray", image)
+        frame = Frame(image, number, number / frame_rate, time.monotonic())
         for sink in sinks:
-            # Where it is drawn, there is a frame.
-            sink.write(number, cast("np.ndarray", frame), tracks)
+            sink.write(frame, tracks)
 
     with ExitStack() as stack:
         # First, so that its thread closes the source whatever happens.

@@ -1,7 +1,7 @@
-"""Where the tracks of a stream go: a result file, a video with drawings."""
+"""Where the tracks of a stream go: files of results or records, videos."""
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,14 @@ from mmengine.structures import InstanceData
 from fairmot_mm.formats.mot_results import result_lines, result_rows
 from fairmot_mm.visualization import TrackDrawer
 
+from .appending import FrameFile
+from .fragmented_video import FragmentedVideoWriter
+from .frame import Frame
+from .records import CsvSink, JsonLinesSink, ParquetSink, TrackRecords
+from .rotation import RotatingSink, Sink, free_path
 from .video_writer import VideoWriter
+
+_WITH_EMBEDDINGS = (".jsonl", ".parquet")
 
 
 class ResultsSink:
@@ -22,30 +29,16 @@ class ResultsSink:
     """
 
     def __init__(self, path: str | Path, with_classes: bool = False) -> None:
-        self.path, self.with_classes = Path(path), with_classes
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: whatever ends the process, the file ends with a whole frame.
-        self._file = self.path.open("wb", buffering=0)
-        self._size = 0
+        self.with_classes, self._file = with_classes, FrameFile(path)
 
-    def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> None:
-        """Append the tracks of frame ``number``, from 0.
+    def write(self, frame: Frame, tracks: InstanceData) -> None:
+        """Append the tracks of a frame.
 
         Raises:
-            OSError: The file cannot be written, for example because the disk is full;
-                it keeps the frames before.
+            OSError: See :meth:`FrameFile.append`.
         """
         classes = tracks.labels.numpy() + 1 if self.with_classes else None
-        data = result_lines(result_rows(number + 1, tracks), classes).encode()
-        try:
-            rest = data
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._size)
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self._size += len(data)
+        self._file.append(result_lines(result_rows(frame.number + 1, tracks), classes))
 
     def close(self) -> None:
         """Close the file."""
@@ -69,19 +62,130 @@ class VideoSink:
         class_names: Sequence[str] | None = None,
         trail_length: int = 30,
     ) -> None:
-        self.class_names = class_names
+        self.class_names, self.frame_rate = class_names, frame_rate
         self._drawer = TrackDrawer(trail_length)
         self._writer = VideoWriter(path, frame_rate)
 
-    def write(self, number: int, frame: np.ndarray, tracks: InstanceData) -> np.ndarray:
-        """Append a frame (H, W, 3), BGR uint8; returns it with its drawing."""
-        boxes, identities = tracks.bboxes, tracks.instances_id
-        drawing = self._drawer.draw(
-            frame, boxes, identities, tracks.labels, class_names=self.class_names
-        )
+    def write(self, frame: Frame, tracks: InstanceData) -> np.ndarray:
+        """Append a frame; returns its image with the tracks drawn."""
+        drawing = _draw(self._drawer, frame, tracks, self.class_names)
         self._writer.write(drawing)
         return drawing
 
     def close(self) -> None:
         """Finish the video."""
         self._writer.close()
+
+
+class StreamVideoSink:
+    """Writes what :class:`VideoSink` does, of a stream that may be cut off at any time.
+
+    See :class:`FragmentedVideoWriter`. Where the frames change their size, another file
+    begins: ``NAME-2.mp4``, or the next number that is free.
+
+    Args:
+        path: The file, .mp4, replaced if it exists; its folder is created.
+        class_names: See :meth:`TrackDrawer.draw`.
+        overlay: What else is drawn, for example :meth:`Counter.draw`: takes the drawing
+            and returns another one of the same size.
+        trail_length: See :class:`TrackDrawer`.
+
+    Raises:
+        ImportError: PyAV is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        class_names: Sequence[str] | None = None,
+        overlay: Callable[[np.ndarray], np.ndarray] | None = None,
+        trail_length: int = 30,
+    ) -> None:
+        self.path, self.class_names, self.overlay = Path(path), class_names, overlay
+        self.trail_length = trail_length
+        self._drawer = TrackDrawer(trail_length)
+        self._writer = FragmentedVideoWriter(path)
+        self._shape: tuple[int, ...] | None = None
+
+    def write(self, frame: Frame, tracks: InstanceData) -> np.ndarray:
+        """Append a frame; returns its image with the tracks drawn.
+
+        Raises:
+            OSError: See :meth:`FragmentedVideoWriter.write`.
+        """
+        if self._shape not in (None, frame.image.shape):
+            self._writer.close()
+            self._writer = FragmentedVideoWriter(free_path(self.path))
+            self._drawer = TrackDrawer(self.trail_length)
+        self._shape = frame.image.shape
+        drawing = _draw(self._drawer, frame, tracks, self.class_names)
+        if self.overlay is not None:
+            drawing = self.overlay(drawing)
+        self._writer.write(drawing, frame.time)
+        return drawing
+
+    def close(self) -> None:
+        """Finish the video."""
+        self._writer.close()
+
+
+def open_sink(
+    path: str | Path,
+    stream: str,
+    class_names: Sequence[str],
+    *,
+    with_embeddings: bool = False,
+    overlay: Callable[[np.ndarray], np.ndarray] | None = None,
+    rotate: int | None = None,
+    start: datetime | None = None,
+) -> Sink:
+    """The sink for a file, by the ending of its name.
+
+    Args:
+        path: ``.txt`` (MOTChallenge), ``.csv``, ``.jsonl``, ``.parquet`` or ``.mp4``.
+        stream: Name of the stream, for records.
+        class_names: Names of the labels.
+        with_embeddings: Write embeddings as well; ``.jsonl`` and ``.parquet`` only.
+        overlay: Of a video, see :class:`StreamVideoSink`.
+        rotate: Seconds after which another file begins, see :class:`RotatingSink`.
+        start: See :class:`WallClock`.
+
+    Raises:
+        ImportError: The package that writes such files is not installed.
+        ValueError: No such file can be written, or none with embeddings.
+    """
+    path = Path(path)
+    makers: dict[str, Callable[[Path], Sink]] = {
+        ".txt": lambda part: ResultsSink(part, len(class_names) > 1),
+        ".csv": lambda part: CsvSink(part, records),
+        ".jsonl": lambda part: JsonLinesSink(part, records),
+        ".parquet": lambda part: ParquetSink(part, records),
+        ".mp4": lambda part: StreamVideoSink(part, class_names, overlay),
+    }
+    suffix = path.suffix.lower()
+    if suffix not in makers:
+        raise ValueError(
+            f"{path}: no such file can be written; its name must end in "
+            f"{', '.join(makers)}"
+        )
+    if with_embeddings and suffix not in _WITH_EMBEDDINGS:
+        raise ValueError(
+            f"{path}: embeddings can be written to {' and '.join(_WITH_EMBEDDINGS)} "
+            "files only"
+        )
+    records = TrackRecords(stream, class_names, start, with_embeddings)
+    if rotate is not None:
+        return RotatingSink(makers[suffix], path, rotate, start)
+    return makers[suffix](path)
+
+
+def _draw(
+    drawer: TrackDrawer,
+    frame: Frame,
+    tracks: InstanceData,
+    class_names: Sequence[str] | None,
+) -> np.ndarray:
+    boxes, identities = tracks.bboxes, tracks.instances_id
+    return drawer.draw(
+        frame.image, boxes, identities, tracks.labels, class_names=class_names
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mmengine.runner import Runner
 from fairmot_mm.formats.images import read_image, write_image
 from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import HOOKS
-from fairmot_mm.streams import VideoSink
+from fairmot_mm.streams import Frame, VideoSink
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_rate
 
 
@@ -88,7 +89,9 @@ class TrackVideoHook(Hook):
             image, name = read_image(path), path.stem
         else:
             image, name = read_frame(frame.img_path, index), f"{index + 1:06d}"
-        drawing = self._video.write(frame.frame_id, image, frame.pred_track_instances)
+        seconds = frame.frame_id / self._video.frame_rate
+        taken = Frame(image, frame.frame_id, seconds, time.monotonic())
+        drawing = self._video.write(taken, frame.pred_track_instances)
         if self.save_frames:
             write_image(self.out_dir / sequence / f"{name}.jpg", drawing)
 
