@@ -19,7 +19,7 @@ OPTIONS = (
 
 
 class Browser:
-    """A tab of a browser that is closed on leaving."""
+    """A tab of a browser of its own."""
 
     def __init__(self, folder: Path, size: tuple[int, int] = (1280, 900)) -> None:
         program = shutil.which("chromium") or shutil.which("google-chrome")
