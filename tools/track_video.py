@@ -284,11 +284,11 @@ def main(args: argparse.Namespace) -> int:
 
 def is_streaming(args: argparse.Namespace, sources: Mapping[str, str | int]) -> bool:
     """Whether anything is asked for that a video file does not have."""
-    from fairmot_mm.streams import is_live
+    from fairmot_mm.streams import is_address, is_camera
 
     asked = (args.live, args.reconnect, args.rotate, args.serve, args.line, args.zone)
     other = Path(args.out or "").suffix not in ("", ".txt") or args.every != 1
-    live = any(is_live(source) for source in sources.values())
+    live = any(is_address(x) or is_camera(x) for x in sources.values())
     return len(sources) > 1 or live or other or any(asked) or args.embeddings
 
 

@@ -27,7 +27,6 @@ from fairmot_mm.streams import (
     StreamSettings,
     StreamView,
     open_sink,
-    open_stream,
     write_behind,
 )
 from fairmot_mm.visualization import TrackDrawer
@@ -124,10 +123,10 @@ def track_streams(
     with ExitStack() as stack:
         streams = []
         for name, source in sources.items():
-            opened = open_stream(source, settings or StreamSettings())
             stream = _Stream(
                 name=name,
-                reader=stack.enter_context(closing(StreamReader(opened))),
+                reader=stack.enter_context(closing(StreamReader(source, settings))),
+                every=1 if settings is None else settings.every,
                 model=_with_own_tracker(model),
                 classes=names,
                 files=files[name],
@@ -221,6 +220,7 @@ class _Stream:
 
     name: str
     reader: StreamReader
+    every: int
     model: Any
     classes: Sequence[str]
     files: list[Path]
@@ -255,7 +255,7 @@ class _Stream:
 
     def prepare(self, frame: Frame) -> dict:
         """The batch of a frame, at the time that went by since the last one."""
-        rate = self.reader.frame_rate
+        rate = self.reader.frame_rate * self.every  # that of the source
         if frame.image.shape != self._shape:  # pixels are other pixels now
             self._shape, self._frame_id = frame.image.shape, 0
             self._id_offset = self._largest_id
@@ -339,10 +339,12 @@ class _Stream:
     def _report(self) -> None:
         """Tell the page how the reader is, now and then."""
         summary, reader, now = self.summary, self.reader, time.monotonic()
-        summary.num_dropped, summary.num_losses = reader.num_dropped, reader.num_losses
+        summary.num_dropped = reader.num_dropped
+        summary.num_losses = reader.stream.num_losses
         if self.view is not None and now - self._reported > _REPORT:
             self._reported = now
-            self.view.report(reader.state, reader.num_losses, reader.num_dropped, None)
+            losses = summary.num_losses
+            self.view.report(reader.state, losses, reader.num_dropped, None)
 
     def _end(self, error: Exception | None) -> None:
         """End the stream: what it wrote is finished, the others go on."""

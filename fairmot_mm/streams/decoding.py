@@ -1,0 +1,210 @@
+"""Frames of one opened video, by PyAV."""
+
+import queue
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+_DEVICE = re.compile(r"/dev/video\d+")
+_ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+# Errors in a row after which the rest of a source is given up: each passes over up to
+# 64 kB of an MPEG transport stream.
+_MOST_ERRORS = 16
+
+
+def is_address(source: str | Path | int) -> bool:
+    """Whether a source is on the network."""
+    return isinstance(source, str) and _ADDRESS.match(source) is not None
+
+
+def is_camera(source: str | Path | int) -> bool:
+    """Whether a source is a camera of this machine."""
+    return isinstance(source, int) or _DEVICE.fullmatch(str(source)) is not None
+
+
+def shown(source: str | Path | int) -> str:
+    """A source as messages name it, without the password of a camera."""
+    return re.sub(r"(?<=://)[^/@]*@", "***@", str(source))
+
+
+class Decoder:
+    """An opened video file, network stream or camera.
+
+    Args:
+        source: File, address, ``/dev/video*`` or number of a camera.
+        live: Ask for little delay, rather than for speed.
+        timeout: Seconds to open, and to wait for data of an address or a camera.
+        closed: Ends waiting once it is set.
+
+    Raises:
+        OSError: It cannot be opened in time, or has no video.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | int,
+        live: bool,
+        timeout: float,
+        closed: threading.Event,
+    ) -> None:
+        self.source, self.timeout, self.closed = source, timeout, closed
+        self.num_damaged = 0
+        self._container = _open(source, live, timeout, closed)
+        self._video = self._container.streams.video[0]
+        # Threads that decode a frame each would delay by as many frames.
+        self._video.thread_type = "SLICE" if live else "AUTO"
+        if live:
+            self._video.codec_context.flags |= av.codec.context.Flags.low_delay
+        self._reformatter = VideoReformatter()
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second as the source says, 0 if it does not."""
+        return float(self._video.guessed_rate or self._video.average_rate or 0)
+
+    @property
+    def num_announced(self) -> int:
+        """Frames of a recording, from its duration if it doesn't say; 0 if unknown."""
+        if self._video.frames:
+            return self._video.frames
+        if is_camera(self.source) or self._container.duration is None:
+            return 0
+        return round(self._container.duration / av.time_base * self.frame_rate)
+
+    def frames(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
+        """Frames with their timestamps in seconds.
+
+        What is damaged is left out and counted.
+
+        Raises:
+            av.FFmpegError: Reading failed or took too long.
+        """
+        for packet in self._packets():
+            try:
+                frames = [] if packet.is_corrupt else packet.decode()
+                self.num_damaged += packet.is_corrupt
+            except av.FFmpegError:
+                self.num_damaged += 1
+                continue
+            for frame in frames:
+                yield frame, frame.time
+
+    def image(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) BGR uint8, upright, with the pixels that OpenCV gives."""
+        # It takes all colours for those of BT.601, whatever the video says.
+        colours = Colorspace.ITU601
+        image = self._reformatter.reformat(
+            frame,
+            format="bgr24",
+            src_colorspace=colours,
+            dst_colorspace=colours,
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
+        ).to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def interrupt(self) -> None:
+        """Let the thread that is reading stop waiting for data."""
+        # Read anew whenever FFmpeg asks whether to wait on.
+        self._container.set_timeout(0)
+
+    def close(self) -> None:
+        """Close it; not while another thread reads."""
+        self._container.close()
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """Packets of the video, as long as they come."""
+        errors, arrived = 0, time.monotonic()
+        packets = self._container.demux()
+        while not self.closed.is_set():
+            try:
+                packet = next(packets, None)
+            except av.InvalidDataError:
+                self.num_damaged += 1
+                errors += 1
+                if errors > _MOST_ERRORS:
+                    raise
+                packets = self._container.demux()
+                continue
+            if packet is None:
+                return
+            if packet.stream is self._video:
+                errors, arrived = 0, time.monotonic()
+                yield packet
+            elif is_address(self.source) and time.monotonic() - arrived > self.timeout:
+                raise av.error.ExitError(0, "no video")  # only sound
+
+
+def _open(
+    source: str | Path | int, live: bool, timeout: float, closed: threading.Event
+) -> av.container.InputContainer:
+    """Open in a thread, because looking up a name and some cameras can't be stopped."""
+    done: queue.SimpleQueue = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            container = _open_container(source, live, timeout)
+        except Exception as error:
+            done.put(error)
+            return
+        done.put(container)
+        if given_up.is_set():
+            container.close()
+
+    given_up = threading.Event()
+    threading.Thread(target=run, daemon=True, name=f"open {shown(source)}").start()
+    end = time.monotonic() + timeout + 1
+    while not closed.is_set() and time.monotonic() < end:
+        try:
+            result = done.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if isinstance(result, Exception):
+            raise result
+        return result
+    given_up.set()
+    reason = "closed" if closed.is_set() else f"no answer within {timeout:g} s"
+    raise OSError(f"unreadable video {shown(source)}: {reason}")
+
+
+def _open_container(
+    source: str | Path | int, live: bool, timeout: float
+) -> av.container.InputContainer:
+    options, kind, name = {}, None, str(source)
+    if live:
+        options["fflags"] = "nobuffer"
+    if name.startswith(("rtsp://", "rtsps://")):
+        options["rtsp_transport"] = "tcp"  # pictures lost over UDP come out smeared
+    if is_camera(source):
+        if sys.platform != "linux":
+            raise OSError(
+                f"camera {source}: cameras by number are read by v4l2, of Linux only; "
+                "give its address or a file"
+            )
+        kind, name = "v4l2", f"/dev/video{source}" if isinstance(source, int) else name
+    limits = timeout if is_address(source) or kind else None
+    try:
+        container = av.open(name, format=kind, options=options, timeout=limits)
+    except av.error.ExitError as error:
+        raise OSError(
+            f"unreadable video {shown(source)}: no answer within {timeout:g} s; check "
+            "that it is on and that its address is right"
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no video"
+        raise OSError(
+            f"unreadable video {shown(source)}: {reason}; give a video file or stream, "
+            "the number of a camera, or a folder of images"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise OSError(f"unreadable video {shown(source)}: it has no pictures")
+    return container
