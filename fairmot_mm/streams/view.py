@@ -27,7 +27,8 @@ class StreamStatus(NamedTuple):
         dropped: Frames passed over because tracking was busy.
         error: Why the stream does not run. None if nothing is wrong.
         counts: Rows with the keys kind ("line" or "zone"), name, class, in, out,
-            present, visitors, dwell_mean and dwell_max.
+            present, visitors, dwell_mean and dwell_max (seconds); Python's own numbers
+            or None, as JSON has them.
     """
 
     name: str

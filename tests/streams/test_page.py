@@ -293,6 +293,22 @@ def test_slow_viewers_hold_up_nobody():
         wait_for(lambda: not view.wanted)
 
 
+def test_viewers_who_have_vanished_are_given_up(monkeypatch):
+    from fairmot_mm.streams import page
+
+    monkeypatch.setattr(page, "_SEND_TIMEOUT", 0.2)
+    noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    with serving() as server, watching(server, "/pictures"):  # and reads nothing
+        view = server.views["door"]
+        wait_for(lambda: view.wanted)
+
+        def given_up() -> bool:
+            view.show(noise, 0, [], 0)
+            return not view.wanted
+
+        wait_for(given_up)
+
+
 def test_wide_pictures_are_scaled_down():
     from fairmot_mm.streams.pictures import encode
 
