@@ -50,19 +50,20 @@ class StreamCollector:
         )
         visitors = CounterMetricFamily(
             "fairmot_zone_visitors",
-            "Tracks that have entered a zone",
-            labels=("stream", "zone", "class"),
+            "Visits of a zone",
+            labels=("stream", "zone"),
         )
         present = GaugeMetricFamily(
             "fairmot_zone_present",
             "Tracks inside a zone",
-            labels=("stream", "zone", "class"),
+            labels=("stream", "zone"),
         )
         for status, row in _rows(statuses):
-            labels = (status.name, row["name"], row["class"])
+            labels = (status.name, row["name"])
             if row["kind"] == "line":
                 for direction in ("in", "out"):
-                    crossings.add_metric((*labels, direction), row[direction])
+                    by_class = (*labels, row["class"], direction)
+                    crossings.add_metric(by_class, row[direction])
             else:
                 visitors.add_metric(labels, row["visitors"])
                 present.add_metric(labels, row["present"])

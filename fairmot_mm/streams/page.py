@@ -5,49 +5,14 @@ import contextlib
 import secrets
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-try:
-    import uvicorn
-    from prometheus_client import CollectorRegistry
-    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import (
-        HTMLResponse,
-        JSONResponse,
-        PlainTextResponse,
-        Response,
-        StreamingResponse,
-    )
-    from starlette.routing import Route
-except ImportError as error:
-    raise ImportError(
-        f"--serve needs {error.name}: pip install 'fairmot_mm[cameras]'"
-    ) from error
-
-from .access import Guard, is_loopback
-from .metrics import StreamCollector
 from .pictures import PictureFeed, Viewers
 from .view import StreamView
 
-if TYPE_CHECKING:
-    from starlette.types import Message, Send
-
-_PAGE = Path(__file__).parent / "templates/streams.html"
-_BOUNDARY = b"fairmot-picture"
 # Bytes that the system keeps for a viewer; what waits there is out of date.
 _SEND_BUFFER = 1 << 17
-# Seconds that a viewer may take for a picture before the connection is given up.
-_SEND_TIMEOUT = 20.0
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class PageServer:
@@ -82,6 +47,15 @@ class PageServer:
     def __init__(
         self, names: Sequence[str], port: int, host: str = "127.0.0.1"
     ) -> None:
+        try:
+            import uvicorn
+
+            from .access import is_loopback
+            from .page_application import PageApplication
+        except ImportError as error:
+            raise ImportError(
+                f"--serve needs {error.name}: pip install 'fairmot_mm[cameras]'"
+            ) from error
         if not 0 <= port <= 65535:
             raise ValueError(f"--serve {port}: expected a port, 0 to 65535")
         if len(set(names)) < len(names):
@@ -90,12 +64,11 @@ class PageServer:
         self.token = None if is_loopback(host) else secrets.token_urlsafe(24)
         self.views = {name: StreamView(name, self._wake) for name in names}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-        self._feeds = {
+        self._viewers = Viewers()
+        feeds = {
             name: PictureFeed(view, self._executor) for name, view in self.views.items()
         }
-        self._viewers = Viewers()
-        self._registry = CollectorRegistry()
-        self._registry.register(StreamCollector(list(self.views.values())))
+        self._application = PageApplication(feeds, self._viewers).asgi
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -117,21 +90,15 @@ class PageServer:
         Raises:
             OSError: The port is taken or not allowed, or the host is not this machine.
         """
+        import uvicorn
+
+        from .access import Guard
+
         listener = self._listen()
         self.port = listener.getsockname()[1]
-        application = Starlette(
-            routes=[
-                Route("/", self._page),
-                Route("/state.json", self._state),
-                Route("/pictures", self._pictures),
-                Route("/streams/{name:path}.mjpg", self._stream),
-                Route("/metrics", self._metrics),
-                Route("/healthz", self._health),
-            ]
-        )
         self._server = uvicorn.Server(
             uvicorn.Config(
-                Guard(application, self.token, f"fairmot_token_{self.port}"),
+                Guard(self._application, self.token, f"fairmot_token_{self.port}"),
                 lifespan="off",
                 access_log=False,
                 log_config=None,
@@ -180,85 +147,3 @@ class PageServer:
             # The loop may have ended meanwhile.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function)
-
-    async def _page(self, request: Request) -> Response:
-        nonce = secrets.token_urlsafe(16)
-        policy = (
-            f"default-src 'none'; connect-src 'self'; img-src 'self'; "
-            f"style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-        )
-        headers = {**_HEADERS, "Content-Security-Policy": policy}
-        page = _PAGE.read_text(encoding="utf-8").replace("NONCE", nonce)
-        return HTMLResponse(page, headers=headers)
-
-    async def _state(self, request: Request) -> Response:
-        streams = [view.status()._asdict() for view in self.views.values()]
-        return JSONResponse({"streams": streams}, headers=_HEADERS)
-
-    async def _pictures(self, request: Request) -> Response:
-        feeds = list(self._feeds.values())
-        return _Pictures(self._framed(feeds), media_type="application/octet-stream")
-
-    async def _stream(self, request: Request) -> Response:
-        feed = self._feeds.get(request.path_params["name"])
-        if feed is None:
-            names = ", ".join(self.views)
-            return PlainTextResponse(f"no such stream; there are: {names}\n", 404)
-        media_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}"
-        return _Pictures(self._multipart(feed), media_type=media_type)
-
-    async def _framed(
-        self, feeds: Sequence[PictureFeed]
-    ) -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(self._viewers.follow(feeds)) as pictures:
-            async for picture in pictures:
-                if picture is None:
-                    yield b""
-                else:
-                    index, data = picture
-                    yield index.to_bytes(4) + len(data).to_bytes(4) + data
-
-    async def _multipart(self, feed: PictureFeed) -> AsyncGenerator[bytes, None]:
-        yield b"--" + _BOUNDARY + b"\r\n"
-        async with contextlib.aclosing(self._viewers.follow([feed])) as pictures:
-            async for picture in pictures:
-                if picture is None:
-                    yield b""
-                else:
-                    _, data = picture
-                    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(data)}"
-                    # Browsers show a picture once they have seen its end.
-                    end = b"\r\n--" + _BOUNDARY + b"\r\n"
-                    yield head.encode() + b"\r\n\r\n" + data + end
-
-    async def _metrics(self, request: Request) -> Response:
-        text = generate_latest(self._registry)
-        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE_LATEST}
-        return Response(text, headers=headers)
-
-    async def _health(self, request: Request) -> Response:
-        states = {name: view.status().state for name, view in self.views.items()}
-        healthy = "running" in states.values()
-        ill = [name for name, state in states.items() if state != "running"]
-        content = {"status": "ok" if healthy else "ill", "ill": ill, "states": states}
-        return JSONResponse(content, 200 if healthy else 503, headers=_HEADERS)
-
-
-class _Pictures(StreamingResponse):
-    """Pictures until the viewer goes away, or takes them no more."""
-
-    def __init__(self, pictures: AsyncGenerator[bytes, None], media_type: str) -> None:
-        super().__init__(pictures, headers=_HEADERS, media_type=media_type)
-        self._pictures = pictures
-
-    async def stream_response(self, send: "Send") -> None:
-        """Send them."""
-
-        async def send_in_time(message: "Message") -> None:
-            async with asyncio.timeout(_SEND_TIMEOUT):
-                await send(message)
-
-        async with contextlib.aclosing(self._pictures):
-            with contextlib.suppress(TimeoutError):
-                await super().stream_response(send_in_time)

@@ -26,8 +26,8 @@ class StreamStatus(NamedTuple):
         losses: How often the stream was lost.
         dropped: Frames passed over because tracking was busy.
         error: Why the stream does not run. None if nothing is wrong.
-        counts: Rows with the keys kind ("line" or "zone"), name, class, in, out,
-            present, visitors, dwell_mean and dwell_max.
+        counts: Rows of :meth:`Counter.counts`: dictionaries of text, Python's own
+            numbers and None, as JSON has them.
     """
 
     name: str
@@ -103,8 +103,7 @@ class StreamView:
         """Report how the source is doing.
 
         Args:
-            state: "running" while frames come, "ended" after the last one of a source
-                that has an end; every other state counts as trouble.
+            state: "opening", "running", "lost" or "ended".
             num_losses: How often the stream was lost so far.
             num_dropped: Frames passed over so far.
             error: Why it does not run. None if nothing is wrong.

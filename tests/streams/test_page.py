@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import sys
 import threading
 import time
 import urllib.request
@@ -13,13 +14,12 @@ from urllib.parse import quote, urlsplit
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("uvicorn", reason="the extra cameras is not installed")
-
 from browser import Browser
 
 from fairmot_mm.streams.page import PageServer
 from fairmot_mm.streams.view import StreamView
+
+pytest.importorskip("uvicorn", reason="the extra cameras is not installed")
 
 NAMES = ("door", "north side/gate 2", "<b>hall</b>")
 PATIENCE = 60  # seconds, on a busy machine
@@ -30,9 +30,9 @@ def image(grey: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
 
 
 def row(kind: str, name: str, **values) -> dict:
-    empty = dict.fromkeys(("in", "out", "present", "visitors"), 0)
-    empty |= {"dwell_mean": None, "dwell_max": None}
-    return {"kind": kind, "name": name, "class": "pedestrian", **empty, **values}
+    keys = ("in", "out", "present", "visitors", "dwell_mean", "dwell_max")
+    label = "pedestrian" if kind == "line" else ""
+    return {"kind": kind, "name": name, "class": label, **dict.fromkeys(keys), **values}
 
 
 COUNTS = [
@@ -185,7 +185,7 @@ def test_metrics_are_prometheus_text():
     for direction, count in (("in", 12), ("out", 7)):
         labels = "pedestrian", direction, "entrance", "door"
         assert values["fairmot_line_crossings_total", *labels] == count
-    zone = "pedestrian", "door", "<i>queue</i>"
+    zone = "door", "<i>queue</i>"
     assert values["fairmot_zone_visitors_total", *zone] == 9
     assert values["fairmot_zone_present", *zone] == 3
 
@@ -293,6 +293,22 @@ def test_slow_viewers_hold_up_nobody():
         wait_for(lambda: not view.wanted)
 
 
+def test_viewers_who_have_vanished_are_given_up(monkeypatch):
+    from fairmot_mm.streams import page_application
+
+    monkeypatch.setattr(page_application, "_SEND_TIMEOUT", 0.2)
+    noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    with serving() as server, watching(server, "/pictures"):  # and reads nothing
+        view = server.views["door"]
+        wait_for(lambda: view.wanted)
+
+        def given_up() -> bool:
+            view.show(noise, 0, [], 0)
+            return not view.wanted
+
+        wait_for(given_up)
+
+
 def test_wide_pictures_are_scaled_down():
     from fairmot_mm.streams.pictures import encode
 
@@ -321,6 +337,14 @@ def test_mistakes_name_the_option():
         PageServer(NAMES, 70000)
     with pytest.raises(ValueError, match="differ in name, got a, a"):
         PageServer(["a", "a"], 0)
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+    for name in ("fairmot_mm.streams.page_application",):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(ImportError, match=r"prometheus_client: pip .*\[cameras\]"):
+        PageServer(NAMES, 0)
 
 
 @pytest.fixture
@@ -353,7 +377,7 @@ def test_page_in_a_browser(browser):
         cells = browser.run(f"{rows}.map(r => [...r.cells].map(c => c.textContent))")
         assert cells == [
             ["entrance", "pedestrian", "12", "7"],
-            ["<i>queue</i>", "pedestrian", "3", "9", "2.5 s", "30 s"],
+            ["<i>queue</i>", "3", "9", "2.5 s", "30 s"],
         ]
         pixel = f"{card(gate)}.querySelector('canvas').getContext('2d')"
         pixel += ".getImageData(5, 5, 1, 1).data[0]"
