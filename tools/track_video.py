@@ -83,7 +83,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--fast-resize",
         action="store_true",
-        help="letterbox by FFmpeg: faster, not quite the published pixels; needs PyAV",
+        help="letterbox by FFmpeg: faster, not quite the published pixels",
     )
     parser.add_argument(
         "--amp",

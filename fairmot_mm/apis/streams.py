@@ -176,7 +176,7 @@ def _run(
     """Take frames in turn, until all streams have ended."""
     running = list(streams)
     while running and not stop.is_set():
-        ready = []
+        ready: list[tuple[_Stream, Frame]] = []
         for stream in list(running):
             if len(ready) == max_batch:
                 break

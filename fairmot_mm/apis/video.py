@@ -59,13 +59,12 @@ def track_video(
         stop: Set it to end after the current frame, also of a stalled source.
         fast_resize: Let FFmpeg letterbox while it converts colours
             (:func:`~fairmot_mm.streams.open_scaled`): faster, and not quite the
-            published pixels. Needs PyAV.
+            published pixels.
 
     Returns:
         Number of frames tracked.
 
     Raises:
-        ImportError: ``fast_resize`` without PyAV.
         OSError: The source cannot be read, or a file cannot be written.
         ValueError: The source has no frames, only some of the images of a folder are
             named by numbers, or no camera has this ``frame_rate``.

@@ -3,17 +3,16 @@
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import av
 import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from fairmot_mm.structures.frame_rate import checked_frame_rate, usable_frame_rate
 from fairmot_mm.structures.letterbox import placement
 
 from .sources import open_source
-
-if TYPE_CHECKING:
-    import av
 
 PAD_VALUE = 128  # 127.5, rounded as OpenCV rounds it
 
@@ -51,16 +50,9 @@ def open_scaled(
         keep_frames: Whether the frames themselves are needed as well.
 
     Raises:
-        ImportError: PyAV is not installed.
         OSError: The source cannot be opened.
         ValueError: See :func:`open_source`.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(
-            "--fast-resize needs PyAV: pip install 'fairmot_mm[video]'"
-        ) from error
     if frame_rate is not None:
         frame_rate = checked_frame_rate(frame_rate)
     if isinstance(source, int) or Path(source).is_dir():
@@ -79,10 +71,8 @@ def open_scaled(
 
 
 def _decoded(
-    container: "av.container.InputContainer", source: str | Path
-) -> Generator["av.VideoFrame", None, None]:
-    import av
-
+    container: av.container.InputContainer, source: str | Path
+) -> Generator[av.VideoFrame, None, None]:
     with container:
         try:
             yield from container.decode(video=0)
@@ -91,12 +81,10 @@ def _decoded(
 
 
 def _scaled(
-    frames: Generator["av.VideoFrame", None, None],
+    frames: Generator[av.VideoFrame, None, None],
     size: tuple[int, int],
     keep_frames: bool,
 ) -> Generator[ScaledFrame, None, None]:
-    from av.video.reformatter import Interpolation, VideoReformatter
-
     scaler, converter = VideoReformatter(), VideoReformatter()
     with closing(frames):
         for frame in frames:
