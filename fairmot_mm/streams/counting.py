@@ -91,6 +91,8 @@ def parse_zone(text: str) -> Zone:
             f"zone {text!r}: its corners enclose no area; give them in their order "
             "around the zone"
         )
+    if any(max(values) < 0 for values in zip(*points, strict=True)):
+        raise ValueError(f"zone {text!r}: it lies outside of the image")
     return Zone(name, tuple(points))
 
 
@@ -187,7 +189,8 @@ class _CountedLine:
 class _CountedZone:
     def __init__(self, zone: Zone) -> None:
         self.name = zone.name
-        self.zone = _supervision().PolygonZone(np.array(zone.corners))
+        corners = np.rint(zone.corners).astype(int)
+        self.zone = _supervision().PolygonZone(corners)
         self.visitors, self._longest, self._ended = 0, 0.0, 0.0
         self._visits: dict[int, _Visit] = {}
 

@@ -293,26 +293,35 @@ import itertools, sys, time
 from pathlib import Path
 import numpy as np, torch
 from mmengine.structures import InstanceData
-from fairmot_mm.streams import Frame, ParquetSink, TrackRecords, open_sink
+from fairmot_mm.streams import (
+    Counter, CountsSink, Frame, ParquetSink, TrackRecords, open_sink, parse_zone
+)
 
 folder = Path(sys.argv[1])
 kinds = ("txt", "csv", "jsonl", "mp4")
 sinks = [open_sink(folder / f"door.{kind}", "door", ["person"]) for kind in kinds]
 sinks.append(ParquetSink(folder / "door.parquet", TrackRecords("door", "p"), 0.05))
+counter = Counter([], [parse_zone("all=0,0,64,0,64,48")], ["person"])
+sinks.append(CountsSink(folder / "counts.csv", counter))
 tracks = InstanceData(
     bboxes=torch.tensor([[1.0, 2, 11, 22]]).repeat(5, 1), scores=torch.ones(5),
     labels=torch.zeros(5, dtype=torch.long), instances_id=torch.arange(5),
 )
 image = np.full((48, 64, 3), 90, np.uint8)
 for number in itertools.count():
+    frame = Frame(image, number, number / 100, time.monotonic())
+    tracks.bboxes[:, 0] = 100 * (number % 2)  # in the zone in every other frame
+    tracks.bboxes[:, 2] = tracks.bboxes[:, 0] + 60
+    counter.update(frame, tracks)
     for sink in sinks:
-        sink.write(Frame(image, number, number / 100, time.monotonic()), tracks)
+        sink.write(frame, tracks)
     print(number, flush=True)
 """
 
 
 def test_files_after_a_kill(tmp_path):
     pytest.importorskip("av")
+    pytest.importorskip("supervision")
     parquet = pytest.importorskip("pyarrow.parquet")
     command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
@@ -334,6 +343,9 @@ def test_files_after_a_kill(tmp_path):
     for got in of_text.values():
         assert len(got) % 5 == 0
         assert np.array_equal(got[: len(frames)], frames)
+    present = [int(row["present"]) for row in read_csv(tmp_path / "counts.csv")]
+    assert len(present) >= written
+    assert present == ([5, 0] * len(present))[: len(present)]
     files = sorted(tmp_path.glob("door-*.parquet"))
     got = [parquet.read_table(file)["frame"].to_numpy() for file in files]
     rows = np.concatenate(got)
