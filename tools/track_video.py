@@ -251,6 +251,7 @@ def main(args: argparse.Namespace) -> int:
 
     from fairmot_mm.apis import init_model
     from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS
+    from fairmot_mm.datasets.class_names import class_names
     from fairmot_mm.engine.runner import keep_freed_memory
 
     keep_freed_memory()
@@ -271,9 +272,13 @@ def main(args: argparse.Namespace) -> int:
         dtype=torch.bfloat16 if args.amp else torch.float32,
         trust_checkpoint=args.trust_checkpoint,
     )
+    classes = class_names(model.cfg, model.num_classes)
+    counters = make_counters(args, list(sources), classes)
     with running(), stopped_by_signals() as stop:
-        track = track_all if streaming else track_one
-        status = track(args, model, sources, stop)
+        if streaming:
+            status = track_all(args, model, sources, counters, stop)
+        else:
+            status = track_one(args, model, sources, stop)
     if stop.is_set():
         sys.stdout.flush()
         # All files are closed. Python's own end takes seconds, and would meet a thread
@@ -337,20 +342,19 @@ def track_all(
     args: argparse.Namespace,
     model: "BaseModel",
     sources: Mapping[str, str | int],
+    counters: "Mapping[str, Counter]",
     stop: threading.Event,
 ) -> int:
     """Track streams, until all have ended."""
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from fairmot_mm.apis import track_streams
-    from fairmot_mm.datasets.class_names import class_names
     from fairmot_mm.streams import PageServer, StreamSettings, parse_duration
 
     names = list(sources)
     settings = StreamSettings(
         args.fps, args.every, args.live, args.timeout, args.reconnect
     )
-    counters = make_counters(args, names, class_names(model.cfg, model.num_classes))
     files: dict[str, list[Path]] = {name: [] for name in names}
     if len(names) == 1:
         files[names[0]] += [Path(path) for path in (args.out, args.show) if path]
