@@ -1,5 +1,6 @@
 """Frames of one opened video, by PyAV."""
 
+import math
 import queue
 import re
 import sys
@@ -183,7 +184,8 @@ def _open(
 
     given_up = threading.Event()
     threading.Thread(target=run, daemon=True, name=f"open {shown(source)}").start()
-    end = time.monotonic() + timeout + 1
+    waits = is_address(source) or is_camera(source)
+    end = time.monotonic() + timeout + 1 if waits else math.inf
     while not closed.is_set() and time.monotonic() < end:
         try:
             result = done.get(timeout=0.1)

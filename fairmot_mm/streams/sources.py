@@ -223,15 +223,16 @@ class Stream:
         if self._closed.is_set():
             return
         announced = decoder.num_announced
-        if not self._remote or announced:
-            if count < announced or reason != "the stream ended":
+        ended = reason == "the stream ended"
+        if not self._remote or (announced and ended):
+            if count < announced or not ended:
                 self._warn(
                     f"ended after {count} of {announced or 'unknown'} announced "
                     f"frames, so it may be cut off ({reason})"
                 )
             return
         self.num_losses += 1
-        if not self.settings.reconnect:
+        if not self.settings.reconnect or announced:  # a recording would start anew
             name = shown(self.source)
             raise StreamLost(f"{name}: lost after {count} frames: {reason}")
         self.lost = True
