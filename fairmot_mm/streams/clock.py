@@ -20,6 +20,7 @@ class StreamClock:
         self.time = 0.0
         self._arrived: float | None = None
         self._offset: float | None = None
+        self._restarted = False
 
     def tick(self, timestamp: float | None, arrived: float) -> float:
         """Seconds since the first frame.
@@ -42,8 +43,6 @@ class StreamClock:
         """Expect other timestamps from here on, after the time that has passed."""
         self._offset = None
         self._restarted = True
-
-    _restarted = False
 
     def _next(self, timestamp: float | None, waited: float) -> float:
         regular = self.time + self.interval

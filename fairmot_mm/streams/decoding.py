@@ -1,22 +1,28 @@
 """Frames of one opened video, by PyAV."""
 
+import math
 import queue
 import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from .threads import read_ahead
+
 _DEVICE = re.compile(r"/dev/video\d+")
 _ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # Errors in a row after which the rest of a source is given up: each passes over up to
 # 64 kB of an MPEG transport stream.
 _MOST_ERRORS = 16
+# Microseconds of a live stream that opening looks at; five seconds and more without it.
+_ANALYSIS = 2_000_000
+_WAITING = 64  # packets that were received and are not yet decoded
 
 
 def is_address(source: str | Path | int) -> bool:
@@ -63,6 +69,7 @@ class Decoder:
         if live:
             self._video.codec_context.flags |= av.codec.context.Flags.low_delay
         self._reformatter = VideoReformatter()
+        self._lock, self._reading, self._done = threading.Lock(), False, False
 
     @property
     def frame_rate(self) -> float:
@@ -84,7 +91,8 @@ class Decoder:
         What is damaged is left out and counted.
 
         Raises:
-            av.FFmpegError: Reading failed or took too long.
+            av.FFmpegError: Reading failed.
+            TimeoutError: No data came for ``timeout``.
         """
         for packet in self._packets():
             try:
@@ -97,10 +105,11 @@ class Decoder:
                 yield frame, frame.time
 
     def image(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) BGR uint8, upright, with the pixels that OpenCV gives."""
-        # It takes all colours for those of BT.601, whatever the video says.
+        """(H, W, 3) BGR uint8, with the pixels that OpenCV gives."""
+        # It takes all colours for those of BT.601 and turns no picture, whatever the
+        # video says.
         colours = Colorspace.ITU601
-        image = self._reformatter.reformat(
+        return self._reformatter.reformat(
             frame,
             format="bgr24",
             src_colorspace=colours,
@@ -108,22 +117,39 @@ class Decoder:
             interpolation=Interpolation.BICUBIC,
             threads=1,
         ).to_ndarray()
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-    def interrupt(self) -> None:
-        """Let the thread that is reading stop waiting for data."""
-        # Read anew whenever FFmpeg asks whether to wait on.
-        self._container.set_timeout(0)
 
     def close(self) -> None:
-        """Close it; not while another thread reads."""
-        self._container.close()
+        """Close it, at the latest when a read that waits for data times out."""
+        with self._lock:
+            self._done = True
+            if not self._reading:
+                self._container.close()
 
     def _packets(self) -> Iterator[av.Packet]:
-        """Packets of the video, as long as they come."""
-        errors, arrived = 0, time.monotonic()
-        packets = self._container.demux()
+        """Packets of the video; those that may not come are read in a thread."""
+        if not (is_address(self.source) or is_camera(self.source)):
+            yield from self._demux()
+            return
+        # PyAV's reads cannot be stopped.
+        with read_ahead(self._demux(), _WAITING, self.closed, self.timeout) as packets:
+            yield from packets
+
+    def _demux(self) -> Generator[av.Packet, None, None]:
+        with self._lock:
+            if self._done:
+                return
+            self._reading = True
+        try:
+            yield from self._demux_on()
+        finally:
+            with self._lock:
+                self._reading = False
+                if self._done:
+                    self._container.close()
+
+    def _demux_on(self) -> Iterator[av.Packet]:
+        """Packets of the video, beyond what is no packet."""
+        errors, packets = 0, self._container.demux(self._video)
         while not self.closed.is_set():
             try:
                 packet = next(packets, None)
@@ -132,15 +158,12 @@ class Decoder:
                 errors += 1
                 if errors > _MOST_ERRORS:
                     raise
-                packets = self._container.demux()
+                packets = self._container.demux(self._video)
                 continue
             if packet is None:
                 return
-            if packet.stream is self._video:
-                errors, arrived = 0, time.monotonic()
-                yield packet
-            elif is_address(self.source) and time.monotonic() - arrived > self.timeout:
-                raise av.error.ExitError(0, "no video")  # only sound
+            errors = 0
+            yield packet
 
 
 def _open(
@@ -161,7 +184,8 @@ def _open(
 
     given_up = threading.Event()
     threading.Thread(target=run, daemon=True, name=f"open {shown(source)}").start()
-    end = time.monotonic() + timeout + 1
+    waits = is_address(source) or is_camera(source)
+    end = time.monotonic() + timeout + 1 if waits else math.inf
     while not closed.is_set() and time.monotonic() < end:
         try:
             result = done.get(timeout=0.1)
@@ -180,7 +204,9 @@ def _open_container(
 ) -> av.container.InputContainer:
     options, kind, name = {}, None, str(source)
     if live:
-        options["fflags"] = "nobuffer"
+        # Not fflags=nobuffer: it drops what was received while opening, and so the key
+        # frame on which all up to the next one depend. Decoding catches up soon.
+        options["analyzeduration"] = str(_ANALYSIS)
     if name.startswith(("rtsp://", "rtsps://")):
         options["rtsp_transport"] = "tcp"  # pictures lost over UDP come out smeared
     if is_camera(source):
@@ -190,15 +216,21 @@ def _open_container(
                 "give its address or a file"
             )
         kind, name = "v4l2", f"/dev/video{source}" if isinstance(source, int) else name
-    limits = timeout if is_address(source) or kind else None
+    # A read that nobody waits for any more ends soon after.
+    limits = (timeout, timeout + 0.5) if is_address(source) or kind else None
+    start = time.monotonic()
     try:
         container = av.open(name, format=kind, options=options, timeout=limits)
-    except av.error.ExitError as error:
-        raise OSError(
-            f"unreadable video {shown(source)}: no answer within {timeout:g} s; check "
-            "that it is on and that its address is right"
-        ) from error
+        # Interrupted, it may have been opened in part, or failed for any reason.
+        if limits and time.monotonic() - start >= timeout:
+            container.close()
+            raise av.error.ExitError(0, "interrupted")
     except (av.FFmpegError, ValueError) as error:
+        if limits and time.monotonic() - start >= timeout:
+            raise OSError(
+                f"unreadable video {shown(source)}: no answer within {timeout:g} s; "
+                "check that it is on and that its address is right"
+            ) from error
         reason = getattr(error, "strerror", None) or "no video"
         raise OSError(
             f"unreadable video {shown(source)}: {reason}; give a video file or stream, "

@@ -35,7 +35,7 @@ Frames = Generator[np.ndarray, None, None]
 _LONGEST_WAIT = 60.0
 
 
-class StreamLost(OSError):
+class StreamLost(OSError):  # noqa: N818 - what happened, as StopIteration
     """A network stream or camera ended, or sends nothing any more."""
 
 
@@ -105,11 +105,8 @@ class Stream:
         self._images: list[Path] | None = None
         self._decoder: Decoder | None = None
         self._num_damaged = 0  # of the connections before
-        self._closed, self._lock, self._iterating = (
-            threading.Event(),
-            threading.Lock(),
-            False,
-        )
+        self._closed, self._lock = threading.Event(), threading.Lock()
+        self._iterating = False
 
     @property
     def num_damaged(self) -> int:
@@ -124,8 +121,8 @@ class Stream:
             ValueError: A folder has no images, or only some are named by numbers.
         """
         rate = self.settings.frame_rate
-        if not self._remote and Path(self.source).is_dir():
-            folder = Path(self.source)
+        folder = Path(str(self.source))
+        if not self._remote and folder.is_dir():
             names = image_names(folder)
             if not names:
                 raise ValueError(
@@ -164,11 +161,9 @@ class Stream:
         """End the iteration, also one of another thread that waits for data."""
         self._closed.set()
         with self._lock:
-            if self._decoder is not None:
-                if self._iterating:  # it closes by itself
-                    self._decoder.interrupt()
-                else:
-                    self._decoder.close()
+            # An iteration closes it by itself.
+            if self._decoder is not None and not self._iterating:
+                self._decoder.close()
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
@@ -221,22 +216,23 @@ class Stream:
             for frame, timestamp in decoder.frames():
                 count += 1
                 yield timestamp, functools.partial(decoder.image, frame)
-        except av.error.ExitError:
+        except (TimeoutError, av.error.ExitError):
             reason = f"no data for {self.settings.timeout:g} s"
         except av.FFmpegError as error:
             reason = error.strerror or "reading failed"
         if self._closed.is_set():
             return
         announced = decoder.num_announced
-        if not self._remote or announced:
-            if count < announced or reason != "the stream ended":
+        ended = reason == "the stream ended"
+        if not self._remote or (announced and ended):
+            if count < announced or not ended:
                 self._warn(
                     f"ended after {count} of {announced or 'unknown'} announced "
                     f"frames, so it may be cut off ({reason})"
                 )
             return
         self.num_losses += 1
-        if not self.settings.reconnect:
+        if not self.settings.reconnect or announced:  # a recording would start anew
             name = shown(self.source)
             raise StreamLost(f"{name}: lost after {count} frames: {reason}")
         self.lost = True
