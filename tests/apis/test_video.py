@@ -117,27 +117,28 @@ def test_a_video_file_is_read_to_its_end(model, images, tmp_path, rates):
 
 
 class Camera:
-    """A capture of some frames; ``stall`` keeps it from giving another one."""
+    """A decoder of some frames; ``stall`` keeps it from giving another one."""
 
-    def __init__(self, frames, rate=30.0):
-        self.frames, self.rate = list(frames), rate
+    num_announced = num_damaged = 0
+
+    def __init__(self, images, rate=30.0):
+        self.images, self.frame_rate = list(images), rate
         self.stall = threading.Event()
         self.stall.set()
         self.released = False
 
-    def isOpened(self):  # noqa: N802
-        return True
+    def frames(self):
+        for number, image in enumerate(self.images):
+            yield image, number / 30
+        self.stall.wait()
 
-    def get(self, key):
-        return self.rate if key == cv2.CAP_PROP_FPS else -1
+    def image(self, frame):
+        return frame
 
-    def read(self):
-        if not self.frames:
-            self.stall.wait()
-            return False, None
-        return True, self.frames.pop(0)
+    def interrupt(self):
+        pass  # a read that nothing ends
 
-    def release(self):
+    def close(self):
         self.released = True
 
 
@@ -145,16 +146,13 @@ class Camera:
 def camera(images, monkeypatch):
     """Camera 0, of four frames."""
     camera = Camera(cv2.imread(str(path)) for path in images[:4])
-    capture = cv2.VideoCapture
-    monkeypatch.setattr(
-        "cv2.VideoCapture", lambda source: camera if source == 0 else capture(source)
-    )
+    monkeypatch.setattr("fairmot_mm.streams.sources.Decoder", lambda *_: camera)
     return camera
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1000, 90000])
 def test_a_camera_with_an_impossible_frame_rate(model, camera, rates, tmp_path, rate):
-    camera.rate = rate
+    camera.frame_rate = rate
     assert track_video(model, 0, tmp_path / "tracks.txt", tmp_path / "t.mp4") == 4
     assert rates == [30]
     assert cv2.VideoCapture(str(tmp_path / "t.mp4")).get(cv2.CAP_PROP_FPS) == 30
@@ -269,7 +267,6 @@ def test_classes_are_called_as_in_the_test_data(config, names):
 
 
 def test_fast_resize_tracks_and_draws_nearly_the_same(model, images, tmp_path):
-    pytest.importorskip("av")
     folder = images[0].parent
     drawing = tmp_path / "fast.mp4"
     for name, options in (("fast", dict(fast_resize=True)), ("published", {})):

@@ -1,4 +1,3 @@
-import sys
 from contextlib import closing
 
 import cv2
@@ -9,7 +8,6 @@ from fairmot_mm.formats.images import read_image
 from fairmot_mm.streams import VideoWriter, open_scaled, open_source
 from fairmot_mm.structures.letterbox import letterbox
 
-pytest.importorskip("av")
 SIZE = (96, 64)
 
 
@@ -74,9 +72,3 @@ def test_what_is_no_video_is_named(tmp_path):
 def test_a_frame_rate_that_no_camera_has_is_refused(video):
     with pytest.raises(ValueError, match="frame rate 0"):
         open_scaled(video, SIZE, frame_rate=0)
-
-
-def test_without_pyav_the_extra_is_named(video, monkeypatch):
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ImportError, match=r"pip install 'fairmot_mm\[video\]'"):
-        open_scaled(video, SIZE)

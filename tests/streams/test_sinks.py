@@ -182,7 +182,6 @@ def test_video_of_constant_rate(tmp_path):
 
 
 def test_video_of_a_stream_keeps_its_times(tmp_path):
-    pytest.importorskip("av")
     path = tmp_path / "new" / "door.mp4"
     times = (5.0, 5.1, 5.1, 7.5, 7.6)  # one stands still, and there is a gap
 
@@ -201,7 +200,6 @@ def test_video_of_a_stream_keeps_its_times(tmp_path):
 
 
 def test_video_of_another_size_is_another_file(tmp_path):
-    pytest.importorskip("av")
     (tmp_path / "door-2.mp4").write_text("of before")
     with closing(StreamVideoSink(tmp_path / "door.mp4")) as sink:
         for number, size in enumerate([(48, 64)] * 3 + [(96, 128)] * 2):
@@ -215,7 +213,6 @@ def test_video_of_another_size_is_another_file(tmp_path):
 
 
 def test_unwritable_video_of_a_stream(tmp_path, full_disk):
-    pytest.importorskip("av")
     (tmp_path / "folder.mp4").mkdir()
     sink = StreamVideoSink(tmp_path / "folder.mp4")
     with pytest.raises(OSError, match=r"folder\.mp4"):
@@ -320,7 +317,6 @@ for number in itertools.count():
 
 
 def test_files_after_a_kill(tmp_path):
-    pytest.importorskip("av")
     pytest.importorskip("supervision")
     parquet = pytest.importorskip("pyarrow.parquet")
     command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path)]
