@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmengine.structures import InstanceData
 
     from fairmot_mm.apis.streams import StreamSummary
-    from fairmot_mm.streams import Counter, Frame
+    from fairmot_mm.streams import Counter, Frame, StreamSettings
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi")
 # The exit status of a program that Ctrl-C ended.
@@ -247,6 +247,14 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--show {args.show}: expected a name that ends in {' or '.join(VIDEOS)}"
         )
+    from fairmot_mm.streams import StreamSettings, parse_duration
+
+    # Before the model is built, which takes seconds.
+    settings = StreamSettings(
+        args.fps, args.every, args.live, args.timeout, args.reconnect
+    )
+    if args.rotate is not None:
+        args.rotate = parse_duration(args.rotate)
     import torch
 
     from fairmot_mm.apis import init_model
@@ -276,7 +284,7 @@ def main(args: argparse.Namespace) -> int:
     counters = make_counters(args, list(sources), classes)
     with running(), stopped_by_signals() as stop:
         if streaming:
-            status = track_all(args, model, sources, counters, stop)
+            status = track_all(args, model, sources, settings, counters, stop)
         else:
             status = track_one(args, model, sources, stop)
     if stop.is_set():
@@ -342,6 +350,7 @@ def track_all(
     args: argparse.Namespace,
     model: "BaseModel",
     sources: Mapping[str, str | int],
+    settings: "StreamSettings",
     counters: "Mapping[str, Counter]",
     stop: threading.Event,
 ) -> int:
@@ -349,12 +358,9 @@ def track_all(
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from fairmot_mm.apis import track_streams
-    from fairmot_mm.streams import PageServer, StreamSettings, parse_duration
+    from fairmot_mm.streams import PageServer
 
     names = list(sources)
-    settings = StreamSettings(
-        args.fps, args.every, args.live, args.timeout, args.reconnect
-    )
     files: dict[str, list[Path]] = {name: [] for name in names}
     if len(names) == 1:
         files[names[0]] += [Path(path) for path in (args.out, args.show) if path]
@@ -390,7 +396,7 @@ def track_all(
             model,
             sources,
             files,
-            rotate=None if args.rotate is None else parse_duration(args.rotate),
+            rotate=args.rotate,
             with_embeddings=args.embeddings,
             settings=settings,
             counters=counters,
