@@ -19,6 +19,7 @@ SECTIONS = (
     "pipeline",
     "classifier",
     "exported",
+    "streams",
 )
 
 
@@ -42,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
     """Time the chosen sections."""
     import benchmark_exported
     import benchmark_sections
+    import benchmark_streams
     from mmengine.registry import init_default_scope
 
     from fairmot_mm.engine.runner import keep_freed_memory
@@ -56,6 +58,8 @@ def main(args: argparse.Namespace) -> None:
     for name in args.only:
         if name == "exported":
             benchmark_exported.exported(report, args.video)
+        elif name == "streams":
+            benchmark_streams.streams(report)
         else:
             getattr(benchmark_sections, name)(report)
     report.show()

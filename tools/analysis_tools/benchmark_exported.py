@@ -32,7 +32,7 @@ def exported(report: Report, video: str | None = None) -> None:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Path(video) if video is not None else _render(folder)
+        source = Path(video) if video is not None else render(folder)
         for what, model in _models(folder, source):
             _, frames = open_source(source)
             with closing(frames):
@@ -51,7 +51,8 @@ def exported(report: Report, video: str | None = None) -> None:
         _path(report, source)
 
 
-def _render(folder: Path) -> Path:
+def render(folder: Path) -> Path:
+    """Render a 1080p video of ``FRAMES`` frames."""
     _make_sequence(str(folder), FRAMES)
     video = folder / "in.mp4"
     _as_video(folder / "BENCH/img1", video)
