@@ -1,8 +1,8 @@
 # FairMOT for CPUs: docker build -t fairmot . (docs/cameras.md says how to run it)
 FROM python:3.11-slim AS build
-# CPU builds of PyTorch: their versions, as 2.14.1+cpu, come before those with CUDA.
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+# An index with CPU builds of PyTorch, given by --build-arg, makes the image smaller.
+ARG PIP_EXTRA_INDEX_URL
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/fairmot
 ENV PATH=/opt/fairmot/bin:$PATH
 
@@ -10,7 +10,7 @@ ENV PATH=/opt/fairmot/bin:$PATH
 RUN pip install torch==2.14.1 torchvision==0.29.1
 COPY . /source
 # Without MMCV's operators, whose compilation takes a quarter of an hour.
-RUN MMCV_WITH_OPS=0 pip install "/source[mm,cameras,onnx,openvino,video]"
+RUN MMCV_WITH_OPS=0 pip install "/source[mm,cameras,onnx,openvino]"
 # No graphics library here: the build of OpenCV that does without takes its place.
 RUN version=$(pip show opencv-python | sed -n 's/^Version: //p') && \
     pip uninstall -y opencv-python && \
