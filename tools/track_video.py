@@ -230,15 +230,16 @@ def stopped_by_signals() -> Iterator[threading.Event]:
 @command(make_parser)
 def main(args: argparse.Namespace) -> int:
     """Track."""
+    source, *rest = args.inputs
+    if args.model is not None and (configs := [x for x in rest if _is_config(x)]):
+        raise ValueError(
+            "--model brings its own config: leave config and checkpoint out, or name "
+            f"both: {source} {configs[0]} {args.model}"
+        )
     items, args.config, args.checkpoint = split_inputs(args.inputs)
     sources = name_sources(items)
     if args.out is None and args.show is None and args.serve is None:
         raise ValueError("nothing to do: name a file with --out or --show, or --serve")
-    if args.model is not None and args.config is not None:
-        raise ValueError(
-            "--model brings its own config: leave config and checkpoint out, or name "
-            f"both: {items[0]} {args.config} {args.model}"
-        )
     streaming = is_streaming(args, sources)
     if streaming and args.fast_resize:
         raise ValueError("--fast-resize is for one video file: leave it out")

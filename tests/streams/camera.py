@@ -45,6 +45,7 @@ class Camera:
 
     def close(self):
         self.closed.set()
+        self._server.shutdown(socket.SHUT_RDWR)  # so that accepting ends
         self._server.close()
 
     def _serve(self):

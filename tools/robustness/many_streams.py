@@ -65,6 +65,7 @@ class Camera:
     def close(self) -> None:
         """Send nothing more."""
         self._closed.set()
+        self._server.shutdown(socket.SHUT_RDWR)  # so that accepting ends
         self._server.close()
 
     def _serve(self) -> None:
