@@ -14,24 +14,30 @@ import pytest
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
     *("--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),
+    *("--disable-component-update", "--disable-sync"),
 )
+
+
+def chromium(folder: Path) -> list[str]:
+    """The command of a headless browser that keeps its files in a folder."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here")
+    return [program, *OPTIONS, f"--user-data-dir={folder}"]
 
 
 class Browser:
     """A tab of a browser of its own."""
 
     def __init__(self, folder: Path, size: tuple[int, int] = (1280, 900)) -> None:
-        program = shutil.which("chromium") or shutil.which("google-chrome")
-        if program is None:
-            pytest.skip("no Chromium here")
+        command = chromium(folder)
         their_input, self._output = os.pipe()
         self._input, their_output = os.pipe()
         # Chromium reads commands from 3 and answers on 4.
         copies = [os.dup(pipe) for pipe in (their_input, their_output)]
         script = f'exec "$@" 3<&{copies[0]} 4>&{copies[1]}'
         window = f"--window-size={size[0]},{size[1]}"
-        command = [program, *OPTIONS, window, f"--user-data-dir={folder}"]
+        command += [window, "--remote-debugging-pipe"]
         self._process = subprocess.Popen(
             ["bash", "-c", script, "bash", *command],
             pass_fds=copies,

@@ -1,11 +1,13 @@
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
@@ -210,6 +212,21 @@ def _frame_pipeline(cfg: Config) -> Compose:
     steps = broadcaster.transforms
     broadcaster.transforms = [x for x in steps if "LoadImageFromFile" not in x.type]
     return Compose([broadcaster, *rest])
+
+
+def with_own_tracker(model: BaseModel) -> Any:  # noqa: ANN401  (a BaseModel)
+    """The same network with a tracker of its own, for a stream."""
+    stream = copy.copy(model)
+    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
+    return stream
+
+
+def warn_of_dropped(model: BaseModel, source: object) -> None:
+    """Log how many detections of a video its tracker had to drop, if any."""
+    if dropped := getattr(model.tracker, "num_dropped", 0):
+        MMLogger.get_current_instance().warning(
+            f"{source}: {dropped} detections could not be tracked and were dropped"
+        )
 
 
 def track_frame(model: BaseModel, data: dict) -> TrackDataSample:

@@ -1,6 +1,5 @@
 """Many streams, one network."""
 
-import copy
 import re
 import threading
 import time
@@ -31,10 +30,9 @@ from fairmot_mm.streams import (
 )
 from fairmot_mm.visualization import TrackDrawer
 
-from .inference import prepare_frame
+from .inference import prepare_frame, warn_of_dropped, with_own_tracker
+from .video import WAITING
 
-# Frames of a stream that may wait to be written.
-WAITING = 4
 # Seconds between two looks at streams of which none has a frame, and two reports.
 _PAUSE, _REPORT = 0.002, 0.5
 
@@ -127,7 +125,7 @@ def track_streams(
                 name=name,
                 reader=stack.enter_context(closing(StreamReader(source, settings))),
                 every=1 if settings is None else settings.every,
-                model=_with_own_tracker(model),
+                model=with_own_tracker(model),
                 classes=names,
                 files=files[name],
                 rotate=rotate,
@@ -162,12 +160,6 @@ def _files(
             "names that differ by more than blanks and slashes"
         )
     return files
-
-
-def _with_own_tracker(model: BaseModel) -> Any:  # noqa: ANN401  (a BaseModel)
-    stream = copy.copy(model)
-    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
-    return stream
 
 
 def _run(
@@ -362,15 +354,11 @@ class _Stream:
             state = "ended" if error is None else "lost"
             text = None if error is None else str(error)
             self.view.report(state, summary.num_losses, summary.num_dropped, text)
-        dropped = getattr(self.model.tracker, "num_dropped", 0)
-        logger = MMLogger.get_current_instance()
-        if dropped:
-            logger.warning(
-                f"{self.name}: {dropped} detections could not be tracked and were "
-                "dropped"
-            )
+        warn_of_dropped(self.model, self.name)
         if error is not None:
-            logger.error(f"{self.name}: ended by {type(error).__name__}: {error}")
+            MMLogger.get_current_instance().error(
+                f"{self.name}: ended by {type(error).__name__}: {error}"
+            )
 
 
 def _in_frames(elapsed: float) -> float:

@@ -1,4 +1,3 @@
-import copy
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -8,7 +7,6 @@ from typing import cast
 
 import numpy as np
 from mmdet.structures import TrackDataSample
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 
@@ -23,7 +21,14 @@ from fairmot_mm.streams import (
     write_behind,
 )
 
-from .inference import letterbox_size, pack_frame, prepare_frame, track_frame
+from .inference import (
+    letterbox_size,
+    pack_frame,
+    prepare_frame,
+    track_frame,
+    warn_of_dropped,
+    with_own_tracker,
+)
 
 # Frames that may wait between reading, tracking and writing.
 WAITING = 4
@@ -69,8 +74,7 @@ def track_video(
         ValueError: The source has no frames, only some of the images of a folder are
             named by numbers, or no camera has this ``frame_rate``.
     """
-    stream = copy.copy(model)
-    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
+    stream = with_own_tracker(model)
     count = 0
 
     frame_rate, prepared = _open_frames(
@@ -99,10 +103,8 @@ def track_video(
             count += 1
     if count == 0 and not (stop and stop.is_set()):
         raise ValueError(f"not a single frame in {source}")
-    if count > 0 and (dropped := getattr(stream.tracker, "num_dropped", 0)):
-        MMLogger.get_current_instance().warning(
-            f"{source}: {dropped} detections could not be tracked and were dropped"
-        )
+    if count > 0:
+        warn_of_dropped(stream, source)
     return count
 
 

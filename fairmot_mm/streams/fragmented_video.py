@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
@@ -22,22 +23,12 @@ class FragmentedVideoWriter:
 
     Args:
         path: The file, replaced if it exists; its folder is created.
-
-    Raises:
-        ImportError: PyAV is not installed.
     """
 
     FRAMES = 30
 
     def __init__(self, path: str | Path) -> None:
-        try:
-            import av
-        except ImportError as error:
-            raise ImportError(
-                "videos of streams need PyAV: pip install 'fairmot_mm[cameras]'"
-            ) from error
         self.path = Path(path)
-        self._av = av
         self._container: Any = None
         self._stream: Any = None
         self._start, self._tick = 0.0, -1
@@ -66,7 +57,7 @@ class FragmentedVideoWriter:
             self._start = time
         # A quarter of the time that FFmpeg's conversion takes.
         planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
-        frame = self._av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._tick = max(self._tick + 1, round((time - self._start) * _TICKS))
         frame.pts, frame.time_base = self._tick, Fraction(1, _TICKS)
         self._encode(frame)
@@ -83,7 +74,7 @@ class FragmentedVideoWriter:
         container, self._container = self._container, None
         try:
             container.close()
-        except self._av.FFmpegError as error:
+        except av.FFmpegError as error:
             raise self._failed(error) from error
 
     def _open(self, height: int, width: int) -> None:
@@ -91,8 +82,8 @@ class FragmentedVideoWriter:
         flags = "frag_keyframe+empty_moov+default_base_moof"
         options = {"movflags": flags, "flush_packets": "1"}
         try:
-            self._container = self._av.open(str(self.path), "w", "mp4", options)
-        except self._av.FFmpegError as error:
+            self._container = av.open(str(self.path), "w", "mp4", options)
+        except av.FFmpegError as error:
             raise self._failed(error) from error
         self._stream = self._container.add_stream("mpeg4", rate=_TICKS)
         self._stream.width, self._stream.height = width, height
@@ -106,9 +97,9 @@ class FragmentedVideoWriter:
         try:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
-        except self._av.FFmpegError as error:
+        except av.FFmpegError as error:
             # The end cannot be written either, but the file is to be let go.
-            with contextlib.suppress(self._av.FFmpegError):
+            with contextlib.suppress(av.FFmpegError):
                 self._container.close()
             self._container = None
             raise self._failed(error) from error

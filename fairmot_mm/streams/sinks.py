@@ -89,9 +89,6 @@ class StreamVideoSink:
         overlay: What else is drawn, for example :meth:`Counter.draw`: takes the drawing
             and returns another one of the same size.
         trail_length: See :class:`TrackDrawer`.
-
-    Raises:
-        ImportError: PyAV is not installed.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import chromium
 
 from fairmot_mm.evaluation import load_cases
 from fairmot_mm.evaluation.trackeval_backend import evaluate
@@ -68,16 +69,10 @@ def stored(page: Path) -> dict:
 
 def browse(page: Path, script: str, folder: Path) -> str:
     """The page as a browser has it after a script ran in it."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
     copy = page.with_name("scripted.html")
     text = page.read_text().replace("</body>", f"<script>{script}</script></body>")
     copy.write_text(text)
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu"]
-    command += ["--disable-quic", "--no-first-run", "--disable-background-networking"]
-    command += ["--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={folder}", "--virtual-time-budget=3000"]
+    command = [*chromium(folder), "--virtual-time-budget=3000"]
     done = subprocess.run(
         [*command, "--dump-dom", copy.as_uri()],
         capture_output=True,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from long_stream import resident_megabytes
 
 from fairmot_mm.utils.command_line import Parser, command, running
 
@@ -154,8 +155,7 @@ def run(args: argparse.Namespace) -> np.ndarray:
         count += 1
         oldest = max(oldest, time.monotonic() - frame.arrived)
         if count % INTERVAL == 0:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            rows.append((time.monotonic() - start, pages * 4096 / 1e6, oldest))
+            rows.append((time.monotonic() - start, resident_megabytes(), oldest))
             print(f"{count} frames, {rows[-1][1]:.0f} MB, {oldest:.3f} s", flush=True)
             oldest = 0.0
         if count >= args.frames:
