@@ -1,5 +1,6 @@
 """Many streams, one network."""
 
+import itertools
 import re
 import threading
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.structures import TrackDataSample
@@ -20,6 +21,7 @@ from fairmot_mm.streams import (
     Counter,
     CountsSink,
     Frame,
+    LateSink,
     PageServer,
     Sink,
     StreamReader,
@@ -28,6 +30,7 @@ from fairmot_mm.streams import (
     open_sink,
     write_behind,
 )
+from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE
 from fairmot_mm.visualization import TrackDrawer
 
 from .inference import prepare_frame, warn_of_dropped, with_own_tracker
@@ -123,8 +126,8 @@ def track_streams(
         for name, source in sources.items():
             stream = _Stream(
                 name=name,
-                reader=stack.enter_context(closing(StreamReader(source, settings))),
-                every=1 if settings is None else settings.every,
+                source=source,
+                settings=settings or StreamSettings(),
                 model=with_own_tracker(model),
                 classes=names,
                 files=files[name],
@@ -168,7 +171,7 @@ def _run(
     """Take frames in turn, until all streams have ended."""
     running = list(streams)
     while running and not stop.is_set():
-        ready: list[tuple[_Stream, Frame]] = []
+        ready: list[tuple[_Stream, _Prepared]] = []
         for stream in list(running):
             if len(ready) == max_batch:
                 break
@@ -185,25 +188,46 @@ def _run(
         running = [s for s in running if s not in served] + [
             s for s in served if s in running
         ]
-        for (stream, frame), found in zip(ready, _detect(model, ready), strict=True):
-            stream.track(frame, *found)
+        for batch in _of_equal_size(ready):
+            found = _detect(model, [frame for _, frame in batch])
+            for (stream, frame), detections in zip(batch, found, strict=True):
+                stream.track(frame, *detections)
+
+
+def _of_equal_size(
+    ready: "list[tuple[_Stream, _Prepared]]",
+) -> "Iterator[list[tuple[_Stream, _Prepared]]]":
+    """What the network can take at once: all, if its pipeline letterboxes."""
+
+    def size(item: tuple[_Stream, _Prepared]) -> tuple[int, ...]:
+        return tuple(item[1].inputs.shape)
+
+    for _, batch in itertools.groupby(sorted(ready, key=size), key=size):
+        yield list(batch)
 
 
 def _detect(
     model: Any,  # noqa: ANN401  (an OnlineMOT)
-    ready: "list[tuple[_Stream, Frame]]",
-) -> Iterator[tuple[torch.Tensor, Any, InstanceData]]:
-    """Input, sample and detections of a frame of each stream."""
-    batches = [stream.prepare(frame) for stream, frame in ready]
-    samples = [batch["data_samples"][0][0] for batch in batches]
-    inputs = torch.cat([batch["inputs"] for batch in batches], dim=1)
+    frames: "list[_Prepared]",
+) -> Iterator[tuple[torch.Tensor, InstanceData]]:
+    """Input and detections of a frame of each stream."""
+    samples = [frame.sample for frame in frames]
+    inputs = torch.cat([frame.inputs for frame in frames], dim=1)
     video = TrackDataSample(video_data_samples=samples)
     with torch.inference_mode():
         data = dict(inputs=inputs, data_samples=[video])
         inputs = model.data_preprocessor(data, False)["inputs"][0]
         found = model.predict_frame(inputs, [sample.metainfo for sample in samples])
     found = [found] if len(samples) == 1 else found
-    yield from zip(inputs.split(1), samples, found, strict=True)
+    yield from zip(inputs.split(1), found, strict=True)
+
+
+class _Prepared(NamedTuple):
+    """A frame, and what the network and the tracker take of it."""
+
+    frame: Frame
+    inputs: torch.Tensor
+    sample: Any  # a DetDataSample
 
 
 @dataclass
@@ -211,8 +235,8 @@ class _Stream:
     """One stream: its reader, its tracker and where its tracks go."""
 
     name: str
-    reader: StreamReader
-    every: int
+    source: str | Path | int
+    settings: StreamSettings
     model: Any
     classes: Sequence[str]
     files: list[Path]
@@ -228,7 +252,6 @@ class _Stream:
         self._last: Frame | None = None
         self._shape: tuple[int, ...] = ()
         self._frame_id = self._largest_id = self._id_offset = 0
-        # At once, so that a mistake ends the call and not the stream.
         self._files = ExitStack()
         self._sinks = [self._files.enter_context(closing(s)) for s in self._make()]
         self._write_later = self._files.enter_context(
@@ -236,38 +259,48 @@ class _Stream:
         )
         self._drawer = TrackDrawer()
         self._reported = 0.0
+        self.reader = StreamReader(self.source, self._prepare, self.settings)
 
-    def take(self) -> Frame | None:
+    def take(self) -> _Prepared | None:
         """The next frame, if there is one."""
-        frame = self.reader.take(0)
+        try:
+            taken = self.reader.take(0)
+        except Exception as error:  # in the frame's preparation
+            self._end(error)
+            return None
         self._report()
-        if frame is None and self.reader.ended:
-            self._end(self.reader.error)
-        return frame
+        if taken is None:
+            if self.reader.ended:
+                self._end(self.reader.error)
+            return None
+        self._place(taken.frame, taken.sample)
+        return taken
 
-    def prepare(self, frame: Frame) -> dict:
-        """The batch of a frame, at the time that went by since the last one."""
-        rate = self.reader.frame_rate * self.every  # that of the source
+    def _prepare(self, frame: Frame) -> _Prepared:
+        """In the reader's thread, if the stream is not live."""
+        batch = prepare_frame(self.model, frame.image, 0, DEFAULT_FRAME_RATE)
+        return _Prepared(frame, batch["inputs"], batch["data_samples"][0][0])
+
+    def _place(self, frame: Frame, sample: Any) -> None:  # noqa: ANN401
+        """Tell a sample its number, and the time that went by since the last one."""
+        rate = self.reader.frame_rate * self.settings.every  # that of the source
         if frame.image.shape != self._shape:  # pixels are other pixels now
             self._shape, self._frame_id = frame.image.shape, 0
             self._id_offset = self._largest_id
-        batch = prepare_frame(self.model, frame.image, self._frame_id, rate)
-        if self._frame_id and self._last is not None:
-            elapsed = (frame.time - self._last.time) * rate
-            batch["data_samples"][0][0].set_metainfo(dict(elapsed=_in_frames(elapsed)))
-        self._last, self._frame_id = frame, self._frame_id + 1
-        return batch
+        number = self._frame_id
+        metas = dict(img_id=number, frame_id=number, frame_rate=rate)
+        if number and self._last is not None:
+            metas["elapsed"] = _in_frames((frame.time - self._last.time) * rate)
+        sample.set_metainfo(metas)
+        self._last, self._frame_id = frame, number + 1
 
     def track(
-        self,
-        frame: Frame,
-        inputs: torch.Tensor,
-        sample: Any,  # noqa: ANN401  (a DetDataSample)
-        found: InstanceData,
+        self, taken: _Prepared, inputs: torch.Tensor, found: InstanceData
     ) -> None:
         """Follow what was found on a frame, and write it in the thread for that."""
         if self.ended:
             return
+        frame, sample = taken.frame, taken.sample
         try:
             with torch.inference_mode():
                 self.model.track_detections(inputs, sample, found)
@@ -301,20 +334,21 @@ class _Stream:
                 overlay=overlay,
                 rotate=self.rotate,
             )
-        if self.counter is not None and self.files:
-            path = self.files[0]
-            yield CountsSink(path.with_name(f"{path.stem}.counts.csv"), self.counter)
+        if (counter := self.counter) is not None and self.files:
+            path = self.files[0].with_name(f"{self.files[0].stem}.counts.csv")
+            yield LateSink(lambda path: CountsSink(path, counter), path)
 
     def _write(self, frame: Frame, tracks: InstanceData) -> None:
         """In the stream's own thread."""
         if self.counter is not None:
             self.counter.update(frame, tracks)
-        for sink in self._sinks:
-            sink.write(frame, tracks)
+        written = [sink.write(frame, tracks) for sink in self._sinks]
         if self.view is None:
             return
-        image = None
-        if self.view.wanted:
+        image = next((x for x in written if x is not None), None)
+        if not self.view.wanted:
+            image = None
+        elif image is None:
             image = self._drawer.draw(
                 frame.image,
                 tracks.bboxes,

@@ -40,3 +40,20 @@ class FrameFile:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def check_writable(path: Path) -> None:
+    """Find out at once whether a file can be written; it is not changed.
+
+    Args:
+        path: The file; its folder is created.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = path.exists()
+    with path.open("ab"):
+        pass
+    if not there:
+        path.unlink()

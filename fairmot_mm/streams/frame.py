@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,3 +18,20 @@ class Frame(NamedTuple):
     number: int
     time: float
     arrived: float
+
+
+class DecodedFrame(NamedTuple):
+    """A frame whose pixels are not yet converted, which takes as long as decoding.
+
+    Attributes:
+        image: Makes the image of :class:`Frame`.
+    """
+
+    image: Callable[[], np.ndarray]
+    number: int
+    time: float
+    arrived: float
+
+    def converted(self) -> Frame:
+        """The frame with its pixels."""
+        return Frame(self.image(), self.number, self.time, self.arrived)

@@ -1,23 +1,31 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from .frame import Frame
+from .frame import DecodedFrame, Frame
 from .sources import Stream, StreamSettings
 
 # Frames of a recording that may wait.
 _WAITING = 4
 
+Item = TypeVar("Item")
 
-class StreamReader:
+
+class StreamReader(Generic[Item]):
     """Opens and reads a stream in a thread.
 
-    Of a live stream it keeps the newest frame only, however slowly frames are taken. Of
-    others it keeps every frame, and waits while four are not yet taken.
+    Of a live stream it keeps the newest frame only, however slowly frames are taken;
+    the pixels of those that nobody takes are never converted. Of others it keeps every
+    frame, and waits while four are not yet taken.
 
     Args:
         source: See :func:`open_stream`.
+        prepare: What is made of each frame that is taken. Of a live stream it runs when
+            the frame is taken, of others before, in the thread.
         settings: How it is read. With ``reconnect``, a source that doesn't answer at
             the start is tried again as well.
 
@@ -29,14 +37,17 @@ class StreamReader:
     """
 
     def __init__(
-        self, source: str | Path | int, settings: StreamSettings | None = None
+        self,
+        source: str | Path | int,
+        prepare: Callable[[Frame], Item],
+        settings: StreamSettings | None = None,
     ) -> None:
-        self.stream = Stream(source, settings)
+        self.stream, self._prepare = Stream(source, settings), prepare
         self.opened = threading.Event()
         self.error: Exception | None = None
         self.num_dropped = 0
         self.last_arrival: float | None = None
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[DecodedFrame | Item] = deque()
         self._changed = threading.Condition()
         self._closed = self._finished = False
         name = f"read {type(self).__name__} {id(self):x}"
@@ -63,14 +74,15 @@ class StreamReader:
         with self._changed:
             return self._closed or (self._finished and not self._frames)
 
-    def take(self, timeout: float) -> Frame | None:
+    def take(self, timeout: float) -> Item | None:
         """The next frame, of a live stream the newest; each is given once.
 
         Args:
             timeout: Seconds to wait for it.
 
         Returns:
-            The frame; None if there is none in time, or the stream has ended.
+            What ``prepare`` made of it; None if there is none in time, or the stream
+            has ended.
         """
 
         def ready() -> bool:
@@ -82,7 +94,9 @@ class StreamReader:
                 return None
             frame = self._frames.popleft()
             self._changed.notify_all()
-            return frame
+        if isinstance(frame, DecodedFrame):
+            return self._prepare(frame.converted())
+        return frame
 
     def close(self) -> None:
         """End it; the thread may stay for a moment, if it is waiting for data."""
@@ -97,10 +111,11 @@ class StreamReader:
         try:
             if self.stream.open_patiently():
                 self.opened.set()
-                for frame in self.stream:
-                    self._give(frame)
-                    if self._closed:
-                        break
+                with closing(self.stream.decoded()) as frames:
+                    for frame in frames:
+                        self._give(frame)
+                        if self._closed:
+                            break
         except Exception as error:
             if not self._closed:
                 self.error = error
@@ -111,9 +126,11 @@ class StreamReader:
                 self._changed.notify_all()
             self.opened.set()
 
-    def _give(self, frame: Frame) -> None:
+    def _give(self, decoded: DecodedFrame) -> None:
+        live = self.stream.live
+        frame = decoded if live else self._prepare(decoded.converted())
         with self._changed:
-            if self.stream.live:
+            if live:
                 self.num_dropped += len(self._frames)
                 self._frames.clear()
             else:

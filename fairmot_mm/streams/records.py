@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -168,12 +169,7 @@ class ParquetSink:
     def __init__(
         self, path: str | Path, records: TrackRecords, seconds: float = 60
     ) -> None:
-        try:
-            import pyarrow as pa
-        except ImportError as error:
-            raise ImportError(
-                "Parquet files need pyarrow: pip install 'fairmot_mm[cameras]'"
-            ) from error
+        pa = import_pyarrow()
         text, number, integer = pa.string(), pa.float32(), pa.int64()
         types = {"time": pa.float64(), "wall_clock": pa.timestamp("ms", tz="UTC")}
         types |= {"stream": text, "class": text, "frame": integer, "track": integer}
@@ -212,8 +208,9 @@ class ParquetSink:
         self._write_file()
 
     def _write_file(self) -> None:
-        import pyarrow as pa
         from pyarrow import parquet
+
+        pa = import_pyarrow()
 
         # Let go first: while the disk is full, they would fill the memory.
         records, self._waiting = self._waiting, []
@@ -225,6 +222,21 @@ class ParquetSink:
         self._number += 1
         name = f"{self.path.stem}-{self._number:06d}{self.path.suffix}"
         write_file(self.path.with_name(name), data.getvalue().to_pybytes())
+
+
+def import_pyarrow() -> ModuleType:
+    """The package that writes Parquet files.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ImportError(
+            "Parquet files need pyarrow: pip install 'fairmot_mm[cameras]'"
+        ) from error
+    return pyarrow
 
 
 def _last_number(path: Path) -> int:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from mmengine.structures import InstanceData
 
 from .frame import Frame
@@ -18,11 +19,47 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class Sink(Protocol):
     """Where the tracks of one stream go."""
 
-    def write(self, frame: Frame, tracks: InstanceData) -> object:
-        """Add the tracks of a frame, on the CPU; what it returns may be ignored."""
+    def write(self, frame: Frame, tracks: InstanceData) -> np.ndarray | None:
+        """Add the tracks of a frame, on the CPU.
+
+        Returns:
+            The frame with its tracks drawn, if that is what is written.
+        """
 
     def close(self) -> None:
         """Finish what was written."""
+
+
+class LateSink:
+    """Opens its sink with the first frame: without one, a file of before stays.
+
+    Args:
+        make: Opens the sink for the path.
+        path: The file.
+    """
+
+    def __init__(self, make: Callable[[Path], Sink], path: str | Path) -> None:
+        self.make, self.path = make, Path(path)
+        self._sink: Sink | None = None
+
+    def write(self, frame: Frame, tracks: InstanceData) -> np.ndarray | None:
+        """Add the tracks of a frame; see :meth:`Sink.write`.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        if self._sink is None:
+            self._sink = self.make(self.path)
+        return self._sink.write(frame, tracks)
+
+    def close(self) -> None:
+        """Finish the file.
+
+        Raises:
+            OSError: It cannot be finished.
+        """
+        if self._sink is not None:
+            self._sink.close()
 
 
 class RotatingSink:
@@ -54,8 +91,8 @@ class RotatingSink:
         self._sink: Sink | None = None
         self._begin, self._part = _EPOCH, self.path
 
-    def write(self, frame: Frame, tracks: InstanceData) -> None:
-        """Add the tracks of a frame.
+    def write(self, frame: Frame, tracks: InstanceData) -> np.ndarray | None:
+        """Add the tracks of a frame; see :meth:`Sink.write`.
 
         Raises:
             OSError: A file cannot be written or finished.
@@ -71,7 +108,7 @@ class RotatingSink:
         if self._sink is None:
             # On a full disk this is tried again with each frame: by the same name.
             self._sink = self.make(self._part)
-        self._sink.write(frame, tracks)
+        return self._sink.write(frame, tracks)
 
     def close(self) -> None:
         """Finish the last file.

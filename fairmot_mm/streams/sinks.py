@@ -10,11 +10,11 @@ from mmengine.structures import InstanceData
 from fairmot_mm.formats.mot_results import result_lines, result_rows
 from fairmot_mm.visualization import TrackDrawer
 
-from .appending import FrameFile
+from .appending import FrameFile, check_writable
 from .fragmented_video import FragmentedVideoWriter
 from .frame import Frame
-from .records import CsvSink, JsonLinesSink, ParquetSink, TrackRecords
-from .rotation import RotatingSink, Sink, free_path
+from .records import CsvSink, JsonLinesSink, ParquetSink, TrackRecords, import_pyarrow
+from .rotation import LateSink, RotatingSink, Sink, free_path
 from .video_writer import VideoWriter
 
 _WITH_EMBEDDINGS = (".jsonl", ".parquet")
@@ -136,7 +136,7 @@ def open_sink(
     rotate: int | None = None,
     start: datetime | None = None,
 ) -> Sink:
-    """The sink for a file, by the ending of its name.
+    """The sink for a file, by the ending of its name; it begins with the first frame.
 
     Args:
         path: ``.txt`` (MOTChallenge), ``.csv``, ``.jsonl``, ``.parquet`` or ``.mp4``.
@@ -149,6 +149,7 @@ def open_sink(
 
     Raises:
         ImportError: The package that writes such files is not installed.
+        OSError: The file cannot be written.
         ValueError: No such file can be written, or none with embeddings.
     """
     path = Path(path)
@@ -170,10 +171,13 @@ def open_sink(
             f"{path}: embeddings can be written to {' and '.join(_WITH_EMBEDDINGS)} "
             "files only"
         )
+    if suffix == ".parquet":
+        import_pyarrow()
+    check_writable(path)
     records = TrackRecords(stream, class_names, start, with_embeddings)
     if rotate is not None:
         return RotatingSink(makers[suffix], path, rotate, start)
-    return makers[suffix](path)
+    return LateSink(makers[suffix], path)
 
 
 def _draw(

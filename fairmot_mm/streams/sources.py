@@ -4,6 +4,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from fairmot_mm.structures.frame_rate import (
 
 from .clock import StreamClock
 from .decoding import Decoder, is_address, is_camera, shown
-from .frame import Frame
+from .frame import DecodedFrame, Frame
 
 Frames = Generator[np.ndarray, None, None]
 _LONGEST_WAIT = 60.0
@@ -166,7 +167,15 @@ class Stream:
                 self._decoder.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames.
+        """Yield the frames; errors are those of :meth:`decoded`."""
+        with closing(self.decoded()) as frames:
+            for frame in frames:
+                yield frame.converted()
+
+    def decoded(self) -> Generator[DecodedFrame, None, None]:
+        """Yield the frames, for who converts the pixels of some of them only.
+
+        One thread at a time may convert.
 
         Raises:
             StreamLost: A network stream or camera ended or timed out, and the settings
@@ -184,7 +193,7 @@ class Stream:
                     arrived = time.monotonic()
                     now = clock.tick(timestamp, arrived)
                     if number % every == 0:
-                        yield Frame(image(), number, now, arrived)
+                        yield DecodedFrame(image, number, now, arrived)
                     number += 1
                     if self._closed.is_set():
                         return

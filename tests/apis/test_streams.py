@@ -1,5 +1,6 @@
 """Several streams through one stub network, which finds bright boxes."""
 
+import copy
 import threading
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def find_bright(image: torch.Tensor, meta: dict) -> InstanceData:
         scores=torch.full((len(corners),), 0.9),
         labels=torch.zeros(len(corners), dtype=torch.long),
         embeddings=torch.eye(1, 8).repeat(len(corners), 1),
+    )
+
+
+def find_nothing() -> InstanceData:
+    return InstanceData(
+        bboxes=torch.zeros(0, 4),
+        scores=torch.zeros(0),
+        labels=torch.zeros(0, dtype=torch.long),
+        embeddings=torch.zeros(0, 8),
     )
 
 
@@ -98,6 +108,46 @@ def test_a_stream_that_dies_takes_no_other_with_it(model, tmp_path):
     assert "damaged.mp4" in str(summaries["bad"].error)
     assert summaries["good"].error is None
     assert len(read_results(tmp_path / "out/good.txt")) == 20
+
+
+def test_results_of_before_stay_where_no_frame_comes(model, tmp_path):
+    (tmp_path / "bad.txt").write_text("of before\n")
+    track_streams(model, dict(bad=tmp_path / "missing.mp4"), tmp_path)
+    assert [x.name for x in tmp_path.iterdir()] == ["bad.txt"]
+    assert (tmp_path / "bad.txt").read_text() == "of before\n"
+
+
+def test_unwritable_results_end_the_call(model, tmp_path):
+    path = write_walk(tmp_path / "walk.mp4", frames=2)
+    (tmp_path / "walk.txt").mkdir()
+    with pytest.raises(OSError, match=r"walk\.txt"):
+        track_streams(model, dict(walk=path), tmp_path)
+
+
+def test_inputs_of_other_sizes_are_batches_of_their_own(model, tmp_path):
+    """As a pipeline that does not letterbox makes them."""
+    sources = dict(
+        small=write_walk(tmp_path / "a.mp4", frames=5),
+        large=write_walk(tmp_path / "b.mp4", frames=5, size=(288, 192)),
+        small_too=write_walk(tmp_path / "c.mp4", frames=5),
+    )
+    cfg = copy.deepcopy(model.cfg)
+    cfg.test_dataloader.dataset.pipeline[0].transforms[1] = dict(
+        type="mmdet.Pad", size_divisor=32
+    )
+    own = init_model(cfg, device="cpu")
+    shapes = []
+
+    def predict_frames(inputs, metas, truth=None):
+        shapes.append(tuple(inputs.shape))
+        return [find_nothing() for _ in metas]
+
+    own.predict_frames = predict_frames
+    summaries = track_streams(own, sources)
+    assert {x.error for x in summaries.values()} == {None}
+    assert {x.num_frames for x in summaries.values()} == {5}
+    assert {shape[2:] for shape in shapes} == {(128, 192), (192, 288)}
+    assert sum(shape[0] for shape in shapes) == 15
 
 
 def test_every_third_frame_goes_on_in_time(model, tmp_path):

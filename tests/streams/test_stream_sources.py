@@ -264,10 +264,14 @@ def test_closing_ends_the_attempts_to_come_back(camera):
     assert not thread.is_alive()
 
 
+def reading(source, settings=None):
+    return StreamReader(source, lambda frame: frame, settings)
+
+
 def test_a_live_reader_keeps_the_newest_frame_only(camera):
     goes_on = threading.Event()
     script = [encode(range(60)), goes_on, encode(range(60, 65), start=2.4), HOLD]
-    reader = StreamReader(camera(script).address)
+    reader = reading(camera(script).address)
     assert reader.opened.wait(10)
     assert reader.frame_rate == RATE
     wait_for(lambda: reader.num_dropped >= 50)  # nobody takes, and it reads on
@@ -282,8 +286,22 @@ def test_a_live_reader_keeps_the_newest_frame_only(camera):
     assert reader.take(1) is None
 
 
+def test_frames_of_a_live_reader_that_nobody_takes_are_not_prepared(camera):
+    prepared = []
+
+    def prepare(frame):
+        prepared.append(frame.number)
+        return frame
+
+    reader = StreamReader(camera([encode(range(60)), HOLD]).address, prepare)
+    wait_for(lambda: reader.num_dropped >= 50)
+    taken = reader.take(5)
+    assert prepared == [taken.number]
+    reader.close()
+
+
 def test_a_reader_of_a_file_gives_every_frame(mp4):
-    reader = StreamReader(mp4)
+    reader = reading(mp4)
     assert reader.opened.wait(10)
     wait_for(lambda: len(reader._frames) == 4)
     numbers = []
@@ -297,13 +315,13 @@ def test_a_reader_of_a_file_gives_every_frame(mp4):
 
 
 def test_a_reader_reports_what_ended_it(camera, tmp_path):
-    reader = StreamReader(camera([encode(range(60)), 0.2]).address)
+    reader = reading(camera([encode(range(60)), 0.2]).address)
     wait_for(lambda: reader.error is not None)
     assert isinstance(reader.error, StreamLost)
     assert not reader.ended  # a frame is left to take
     assert reader.take(1) is not None
     assert reader.ended
-    reader = StreamReader(tmp_path / "none.mp4")
+    reader = reading(tmp_path / "none.mp4")
     assert reader.opened.wait(10)
     wait_for(lambda: reader.ended)
     assert "unreadable video" in str(reader.error)
@@ -313,7 +331,7 @@ def test_a_dead_camera_holds_up_nobody_and_is_tried_again(camera, warnings):
     source = camera([HOLD], [], [encode(range(60)), HOLD])
     settings = StreamSettings(timeout=0.4, reconnect=True, first_wait=0.02)
     start = time.monotonic()
-    reader = StreamReader(source.address, settings)
+    reader = reading(source.address, settings)
     assert time.monotonic() - start < 0.3
     assert reader.state == "opening"
     wait_for(lambda: reader.state == "lost")
@@ -324,7 +342,7 @@ def test_a_dead_camera_holds_up_nobody_and_is_tried_again(camera, warnings):
 
 def test_closing_a_reader_that_is_opening_does_not_wait(camera):
     source = camera([HOLD])
-    reader = StreamReader(source.address)
+    reader = reading(source.address)
     wait_for(lambda: source.num_connections == 1)
     start = time.monotonic()
     reader.close()
