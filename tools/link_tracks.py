@@ -7,8 +7,6 @@ Takes result files of any tracker, NAME.txt, and the detections they were tracke
 which have the embeddings. Uses future frames: not for online figures.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Make a synthetic data set in MOTChallenge's layout, to train and track on."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -11,8 +11,6 @@ that run, bit for bit. Options that follow the camera need a dump, which holds t
 camera's motion; they do not work on det.txt.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -1,7 +1,5 @@
 """Tracking without the network: of detections that were written before."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace

@@ -1,7 +1,6 @@
 """Reading checkpoint files without running code from them, and writing them whole."""
 
 import io
-import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -14,6 +13,8 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+
+from fairmot_mm.formats.writing import write_file
 
 from .packaged import resolve
 
@@ -95,32 +96,10 @@ def find_damage(path: Path) -> str | None:
 
 
 def write_checkpoint(checkpoint: Mapping, path: Path) -> None:
-    """Write a checkpoint file; see :func:`write_atomically`."""
+    """Write a checkpoint file; see :func:`write_file`."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    write_atomically(buffer.getbuffer(), path)
-
-
-def write_atomically(content: bytes | memoryview, path: Path) -> None:
-    """Write a file that is either there and whole, or not there.
-
-    Raises:
-        OSError: If it cannot be written; a file that was there before stays.
-    """
-    part = path.with_name(f"{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"cannot write {path}: {error.strerror}; files written before are whole",
-        ) from error
+    write_file(path, buffer.getbuffer(), durable=True)
 
 
 @cache

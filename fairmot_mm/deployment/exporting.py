@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairmot_mm.checkpoints.files import write_atomically
 from fairmot_mm.datasets.class_names import class_names
+from fairmot_mm.formats.writing import write_file
 from fairmot_mm.models import FairMOT
 
 from .backends import BACKENDS, RT_INFO, open_exported, require
@@ -117,7 +117,7 @@ def _write_onnx(
         model = quantize(model, calibration, path)
     for key, value in strings.items():
         model.metadata_props.add(key=key, value=value)
-    write_atomically(model.SerializeToString(), path)
+    write_file(path, model.SerializeToString(), durable=True)
 
 
 def _write_openvino(

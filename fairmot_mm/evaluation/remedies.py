@@ -1,7 +1,5 @@
 """What an error is, in words, and which option may mend it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The single errors behind the counts IDSW, FN, FP and Frag."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A page about embeddings: whom they tell apart, and whom they confuse."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

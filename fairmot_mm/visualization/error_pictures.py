@@ -1,7 +1,5 @@
 """Pictures of single tracking errors, cut out of the frames."""
 
-from __future__ import annotations
-
 import base64
 import os
 from collections.abc import Sequence

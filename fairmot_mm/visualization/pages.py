@@ -1,7 +1,5 @@
 """Self-contained HTML pages: Jinja2 templates with Plotly and data in them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A page about the tracks of one or two runs: figures, and every single error."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

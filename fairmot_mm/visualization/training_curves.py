@@ -1,7 +1,5 @@
 """Curves of trainings, read from what MMEngine logs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Frames of a validation as the network sees them."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

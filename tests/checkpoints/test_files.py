@@ -3,18 +3,15 @@
 import builtins
 import os
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from fairmot_mm.checkpoints import files
 from fairmot_mm.checkpoints.files import (
     find_damage,
     read_checkpoint,
-    write_atomically,
     write_checkpoint,
 )
 
@@ -107,17 +104,3 @@ def test_files_of_old_pytorch_are_read(tmp_path):
     state = dict(weight=torch.rand(4))
     torch.save(state, path, _use_new_zipfile_serialization=False)
     assert torch.equal(read_checkpoint(path)["weight"], state["weight"])
-
-
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "epoch_1.pth"
-    write_atomically(b"old", path)
-
-    def fail(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", fail)
-    with pytest.raises(OSError, match=r"cannot write .*epoch_1\.pth: No space left"):
-        write_atomically(b"new", path)
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in Path(tmp_path).iterdir()] == ["epoch_1.pth"]

@@ -16,3 +16,17 @@ def test_a_file_is_whole_or_not_there(tmp_path, full_disk):
     write_file(path, b"after")
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
     assert path.read_bytes() == b"after"
+
+
+def test_a_file_that_does_not_reach_the_disk_does_not_appear(tmp_path, monkeypatch):
+    path = tmp_path / "epoch_1.pth"
+    write_file(path, b"before", durable=True)
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match=r"No space left .*epoch_1\.pth"):
+        write_file(path, b"after", durable=True)
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["epoch_1.pth"]

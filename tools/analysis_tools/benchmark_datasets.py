@@ -6,8 +6,6 @@ Writes a synthetic JDE list of that size (and a folder like MOT17) unless it is 
 opens it, and lets forked workers read all annotations.
 """
 
-from __future__ import annotations
-
 import argparse
 import multiprocessing
 import pickle

@@ -11,8 +11,6 @@ Exit code: 0 if there is nothing to report but what --allow names, 1 if there is
 the config cannot be used.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections import Counter

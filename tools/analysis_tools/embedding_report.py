@@ -9,8 +9,6 @@ rates at false positive rates, the nearest wrong neighbours as pictures, and a m
 (t-SNE), from the embeddings of the detections. identity_value.py compares networks.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

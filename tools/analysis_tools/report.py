@@ -14,8 +14,6 @@ Losses, learning rate, validation figures and settings of one or two trainings:
     fairmot report --work-dir work_dirs/first work_dirs/second --out trainings.html
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

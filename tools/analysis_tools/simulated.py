@@ -4,8 +4,6 @@ Boxes, scores and embeddings as a detector might give them, with the ground trut
 that options of a tracker can be measured without a network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

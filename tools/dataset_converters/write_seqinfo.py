@@ -6,8 +6,6 @@ Folders that have one are left alone. Name, length and size are taken from the i
 The frame rate is on the data set's page; only tracking uses it.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

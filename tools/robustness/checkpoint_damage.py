@@ -1,7 +1,5 @@
 """Cut and flip checkpoints at random and check that none loads with other weights."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

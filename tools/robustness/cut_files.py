@@ -1,7 +1,5 @@
 """Cut images and videos at random places and check that no cut goes unnoticed."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json

@@ -5,8 +5,6 @@ Each run writes to a file system in memory of random size, which is mounted for 
 that looks whole but is not; with more room, a training must go on from what there is.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import subprocess

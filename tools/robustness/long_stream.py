@@ -4,8 +4,6 @@ Everything but the network is real: decoding, letterbox, preprocessor, tracker, 
 lines and, with --draw, drawing. Detections are people who walk in, meet and leave.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

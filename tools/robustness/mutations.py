@@ -5,8 +5,6 @@ it says now, as a second, strict parser understands it. Anything else is a failu
 another exception, or a value that changes or vanishes silently.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import json

@@ -4,8 +4,6 @@ Components are ours and MMDetection's. Most configs are broken in one place: suc
 model must either work or be refused by an error that names the key or component.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import json

@@ -5,8 +5,6 @@ bit. If one of two processes is killed, the other must end within a minute, and 
 must resume. Killed tests must leave no result file that looks whole but is not.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -16,6 +16,7 @@ from torch import Tensor
 from fairmot_mm.checkpoints import files
 from fairmot_mm.checkpoints.packaged import PREFIX
 from fairmot_mm.evaluation.figures import COUNTS, FRACTIONS
+from fairmot_mm.formats.writing import write_file
 from fairmot_mm.registry import HOOKS
 
 
@@ -24,7 +25,7 @@ class AtomicBackend(LocalBackend):
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write a file; on an ``OSError``, one that was there before stays."""
-        files.write_atomically(obj, Path(filepath))
+        write_file(Path(filepath), obj, durable=True)
 
 
 _BACKEND = "fairmot_mm.atomic"
@@ -102,7 +103,7 @@ class SafeCheckpointHook(CheckpointHook):
         barrier()  # every process has read what the first is about to write
         if is_main_process() and str(path) != named:
             pointer = Path(runner.work_dir) / "last_checkpoint"
-            files.write_atomically(str(path).encode(), pointer)
+            write_file(pointer, str(path).encode(), durable=True)
         barrier()
         return str(path)
 

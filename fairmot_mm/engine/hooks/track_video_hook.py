@@ -1,7 +1,5 @@
 """A hook that writes videos of the tracks of a test."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hooks that show a training: its curves, and frames of its validations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
