@@ -1,4 +1,4 @@
-"""An MP4 file of frames, by PyAV."""
+"""A video file of frames, by PyAV."""
 
 import contextlib
 import errno
@@ -18,16 +18,17 @@ _QUALITY = 4 * 118  # of MPEG-4: quantizer 1 (best) to 31, in FFmpeg's unit
 
 
 class Encoder:
-    """An MP4 file that is being written.
+    """A video file that is being written.
 
     Args:
-        path: The file, replaced if it exists; its folder is created.
+        path: The file, .mp4, .mov, .mkv or .avi, replaced if it exists; its folder is
+            created.
         shape: Height and width of the frames. The codec takes even sides only: of an
             odd one, the last row or column is repeated.
         frame_rate: Frames per second.
         time_base: Seconds of a tick.
         key_every: Frames from one that is whole to the next.
-        options: Of FFmpeg's MP4 writer.
+        options: Of FFmpeg's writer of such files.
 
     Raises:
         OSError: The file cannot be opened.
@@ -47,7 +48,7 @@ class Encoder:
         self._error: OSError | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._container: Any = av.open(str(path), "w", "mp4", options or {})
+            self._container: Any = av.open(str(path), "w", options=options or {})
         except av.FFmpegError as error:
             raise self._failed(error) from error
         options = _OPTIONS if _CODEC == "libx264" else {}

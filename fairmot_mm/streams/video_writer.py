@@ -11,12 +11,12 @@ from .encoding import Encoder
 
 
 class VideoWriter:
-    """Writes frames to an MP4 file.
+    """Writes frames to a video file.
 
     The first frame sets the size; see :class:`Encoder`.
 
     Args:
-        path: The file, replaced if it exists; its folder is created.
+        path: The file, see :class:`Encoder`.
         frame_rate: Frames per second.
 
     Raises:

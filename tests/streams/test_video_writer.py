@@ -27,10 +27,16 @@ def read_video(path):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((64, 48), (64, 48)), ((63, 47), (64, 48))]
+    ("name", "size", "expected"),
+    [
+        ("video.mp4", (64, 48), (64, 48)),
+        ("video.mp4", (63, 47), (64, 48)),
+        ("video.avi", (64, 48), (64, 48)),
+        ("video.mkv", (64, 48), (64, 48)),
+    ],
 )
-def test_video_reads_back(tmp_path, size, expected):
-    path = tmp_path / "new" / "video.mp4"
+def test_video_reads_back(tmp_path, name, size, expected):
+    path = tmp_path / "new" / name
     with closing(VideoWriter(path, 15)) as writer:
         for level in (0, 100, 200):
             writer.write(np.full((size[1], size[0], 3), level, np.uint8))
