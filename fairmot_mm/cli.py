@@ -6,7 +6,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from fairmot_mm.utils.command_line import Parser
+from fairmot_mm.utils.command_line import Parser, ending_with_its_reader
 from fairmot_mm.utils.paths import TOOLS
 from fairmot_mm.version import __version__
 
@@ -35,12 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a tool in this process, as ``python tools/TOOL.py`` would."""
     name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help"):
-        print("usage: fairmot COMMAND ...\n\nfairmot COMMAND --help says more.\n")
-        for command, tool in COMMANDS.items():
-            # Its docstring is read without running it.
-            text = (TOOLS / tool).read_text(encoding="utf-8")
-            summary, *_ = (ast.get_docstring(ast.parse(text)) or "").split("\n")
-            print(f"  {command:20}{summary}")
+        with ending_with_its_reader():
+            _print_commands()
         return 0
     if name == "--version":
         print(f"fairmot_mm {__version__}")
@@ -56,6 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
     return 0
+
+
+def _print_commands() -> None:
+    print("usage: fairmot COMMAND ...\n\nfairmot COMMAND --help says more.\n")
+    for command, tool in COMMANDS.items():
+        # Its docstring is read without running it.
+        text = (TOOLS / tool).read_text(encoding="utf-8")
+        summary, *_ = (ast.get_docstring(ast.parse(text)) or "").split("\n")
+        print(f"  {command:20}{summary}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # so that --help need not wait for MMEngine
 
 Main = Callable[[argparse.Namespace], int | None]
 
+_READER_GONE = 141  # as shells tell of SIGPIPE
+
 
 class CfgOptions(argparse.Action):
     """MMEngine's reader of KEY=VALUE, which leaves the blanks in a path."""
@@ -203,7 +205,8 @@ def command(make_parser: Callable[[], Parser]) -> Callable[[Main], Callable[...,
         def run(argv: Sequence[str] | None = None) -> int:
             args = make_parser().parse_args(argv)
             try:
-                return main(args) or 0
+                with ending_with_its_reader():
+                    return main(args) or 0
             except KeyboardInterrupt:
                 if args.debug:
                     raise
@@ -218,6 +221,18 @@ def command(make_parser: Callable[[], Parser]) -> Callable[[Main], Callable[...,
         return run
 
     return decorate
+
+
+@contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """End quietly where whoever reads the output has gone, as ``| head`` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_READER_GONE) from None
 
 
 @contextmanager

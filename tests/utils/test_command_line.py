@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,11 @@ def test_input_that_fails_late_is_one_line_still(capsys):
     ):
         assert run_long(work) == 2
         assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_output_that_nobody_reads_ends_quietly():
+    command = [sys.executable, "-m", "fairmot_mm.cli", "--help"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
