@@ -48,6 +48,7 @@ class Decoder:
         live: Ask for little delay, rather than for speed.
         timeout: Seconds to open, and to wait for data of an address or a camera.
         closed: Ends waiting once it is set.
+        threads: Threads that decode; 0 leaves the number to FFmpeg.
 
     Raises:
         OSError: It cannot be opened in time, or has no video.
@@ -59,6 +60,7 @@ class Decoder:
         live: bool,
         timeout: float,
         closed: threading.Event,
+        threads: int = 0,
     ) -> None:
         self.source, self.timeout, self.closed = source, timeout, closed
         self.num_damaged = 0
@@ -66,6 +68,7 @@ class Decoder:
         self._video = self._container.streams.video[0]
         # Threads that decode a frame each would delay by as many frames.
         self._video.thread_type = "SLICE" if live else "AUTO"
+        self._video.codec_context.thread_count = threads
         if live:
             self._video.codec_context.flags |= av.codec.context.Flags.low_delay
         self._reformatter = VideoReformatter()

@@ -1,5 +1,7 @@
+from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 
 
@@ -14,6 +16,22 @@ class Frame(NamedTuple):
     """
 
     image: np.ndarray
+    number: int
+    time: float
+    arrived: float
+
+
+class Picture(NamedTuple):
+    """A frame of a stream before it becomes an image.
+
+    Attributes:
+        origin: What FFmpeg decoded; of a folder the image file.
+        number: See :class:`Frame`, as the others.
+        time: Seconds.
+        arrived: ``time.monotonic()``.
+    """
+
+    origin: av.VideoFrame | Path
     number: int
     time: float
     arrived: float
