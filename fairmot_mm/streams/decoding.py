@@ -40,6 +40,27 @@ def shown(source: str | Path | int) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "***@", str(source))
 
 
+class Converter:
+    """Makes images of decoded frames, in one thread at a time."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def image(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) BGR uint8, with the pixels that OpenCV gives."""
+        # It takes all colours for those of BT.601 and turns no picture, whatever the
+        # video says.
+        colours = Colorspace.ITU601
+        return self._reformatter.reformat(
+            frame,
+            format="bgr24",
+            src_colorspace=colours,
+            dst_colorspace=colours,
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
+        ).to_ndarray()
+
+
 class Decoder:
     """An opened video file, network stream or camera.
 
@@ -48,6 +69,7 @@ class Decoder:
         live: Ask for little delay, rather than for speed.
         timeout: Seconds to open, and to wait for data of an address or a camera.
         closed: Ends waiting once it is set.
+        threads: Threads that decode; 0 leaves the number to FFmpeg.
 
     Raises:
         OSError: It cannot be opened in time, or has no video.
@@ -59,6 +81,7 @@ class Decoder:
         live: bool,
         timeout: float,
         closed: threading.Event,
+        threads: int = 0,
     ) -> None:
         self.source, self.timeout, self.closed = source, timeout, closed
         self.num_damaged = 0
@@ -66,9 +89,9 @@ class Decoder:
         self._video = self._container.streams.video[0]
         # Threads that decode a frame each would delay by as many frames.
         self._video.thread_type = "SLICE" if live else "AUTO"
+        self._video.codec_context.thread_count = threads
         if live:
             self._video.codec_context.flags |= av.codec.context.Flags.low_delay
-        self._reformatter = VideoReformatter()
         self._lock, self._reading, self._done = threading.Lock(), False, False
 
     @property
@@ -103,20 +126,6 @@ class Decoder:
                 continue
             for frame in frames:
                 yield frame, frame.time
-
-    def image(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) BGR uint8, with the pixels that OpenCV gives."""
-        # It takes all colours for those of BT.601 and turns no picture, whatever the
-        # video says.
-        colours = Colorspace.ITU601
-        return self._reformatter.reformat(
-            frame,
-            format="bgr24",
-            src_colorspace=colours,
-            dst_colorspace=colours,
-            interpolation=Interpolation.BICUBIC,
-            threads=1,
-        ).to_ndarray()
 
     def close(self) -> None:
         """Close it, at the latest when a read that waits for data times out."""

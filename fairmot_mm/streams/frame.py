@@ -1,6 +1,7 @@
-from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 
 
@@ -20,18 +21,17 @@ class Frame(NamedTuple):
     arrived: float
 
 
-class DecodedFrame(NamedTuple):
-    """A frame whose pixels are not yet converted, which takes as long as decoding.
+class Picture(NamedTuple):
+    """A frame of a stream before it becomes an image.
 
     Attributes:
-        image: Makes the image of :class:`Frame`.
+        origin: What FFmpeg decoded; of a folder the image file.
+        number: See :class:`Frame`, as the others.
+        time: Seconds.
+        arrived: ``time.monotonic()``.
     """
 
-    image: Callable[[], np.ndarray]
+    origin: av.VideoFrame | Path
     number: int
     time: float
     arrived: float
-
-    def converted(self) -> Frame:
-        """The frame with its pixels."""
-        return Frame(self.image(), self.number, self.time, self.arrived)

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from .frame import DecodedFrame, Frame
+from .frame import Frame, Picture
 from .sources import Stream, StreamSettings
 
 # Frames of a recording that may wait.
@@ -47,7 +47,7 @@ class StreamReader(Generic[Item]):
         self.error: Exception | None = None
         self.num_dropped = 0
         self.last_arrival: float | None = None
-        self._frames: deque[DecodedFrame | Item] = deque()
+        self._frames: deque[Picture | Item] = deque()
         self._changed = threading.Condition()
         self._closed = self._finished = False
         name = f"read {type(self).__name__} {id(self):x}"
@@ -94,8 +94,8 @@ class StreamReader(Generic[Item]):
                 return None
             frame = self._frames.popleft()
             self._changed.notify_all()
-        if isinstance(frame, DecodedFrame):
-            return self._prepare(frame.converted())
+        if isinstance(frame, Picture):
+            return self._prepare(self.stream.frame(frame))
         return frame
 
     def close(self) -> None:
@@ -111,9 +111,9 @@ class StreamReader(Generic[Item]):
         try:
             if self.stream.open_patiently():
                 self.opened.set()
-                with closing(self.stream.decoded()) as frames:
-                    for frame in frames:
-                        self._give(frame)
+                with closing(self.stream.pictures()) as pictures:
+                    for picture in pictures:
+                        self._give(picture)
                         if self._closed:
                             break
         except Exception as error:
@@ -126,9 +126,9 @@ class StreamReader(Generic[Item]):
                 self._changed.notify_all()
             self.opened.set()
 
-    def _give(self, decoded: DecodedFrame) -> None:
+    def _give(self, picture: Picture) -> None:
         live = self.stream.live
-        frame = decoded if live else self._prepare(decoded.converted())
+        frame = picture if live else self._prepare(self.stream.frame(picture))
         with self._changed:
             if live:
                 self.num_dropped += len(self._frames)

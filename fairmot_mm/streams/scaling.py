@@ -9,10 +9,11 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from fairmot_mm.structures.frame_rate import checked_frame_rate, usable_frame_rate
+from fairmot_mm.formats.images import read_image
 from fairmot_mm.structures.letterbox import placement
 
-from .sources import open_source
+from .frame import Picture
+from .sources import Pictures, Stream, StreamSettings, until_lost
 
 PAD_VALUE = 128  # 127.5, rounded as OpenCV rounds it
 
@@ -53,41 +54,27 @@ def open_scaled(
         OSError: The source cannot be opened.
         ValueError: See :func:`open_source`.
     """
-    if frame_rate is not None:
-        frame_rate = checked_frame_rate(frame_rate)
-    if isinstance(source, int) or Path(source).is_dir():
-        frame_rate, arrays = open_source(source, frame_rate)
-        frames = (av.VideoFrame.from_ndarray(a, format="bgr24") for a in arrays)
-        return frame_rate, _scaled(frames, size, keep_frames)
-    try:
-        container = av.open(str(source))
-        stream = container.streams.video[0]
-    except (av.FFmpegError, IndexError) as error:
-        raise OSError(f"unreadable video {source}: {error}") from error
-    stream.codec_context.thread_count = 1
-    if frame_rate is None:
-        frame_rate = usable_frame_rate(float(stream.average_rate or 0), source)
-    return frame_rate, _scaled(_decoded(container, source), size, keep_frames)
+    settings = StreamSettings(frame_rate=frame_rate, live=False)
+    stream = Stream(source, settings, threads=1)
+    stream.open()
+    return stream.frame_rate, _scaled(until_lost(stream), size, keep_frames)
 
 
-def _decoded(
-    container: av.container.InputContainer, source: str | Path
-) -> Generator[av.VideoFrame, None, None]:
-    with container:
-        try:
-            yield from container.decode(video=0)
-        except av.FFmpegError as error:
-            raise OSError(f"{source}: cannot be decoded further: {error}") from error
+def _decoded(picture: Picture) -> av.VideoFrame:
+    if isinstance(picture.origin, Path):
+        return av.VideoFrame.from_ndarray(read_image(picture.origin), format="bgr24")
+    return picture.origin
 
 
 def _scaled(
-    frames: Generator[av.VideoFrame, None, None],
+    pictures: Pictures,
     size: tuple[int, int],
     keep_frames: bool,
 ) -> Generator[ScaledFrame, None, None]:
     scaler, converter = VideoReformatter(), VideoReformatter()
-    with closing(frames):
-        for frame in frames:
+    with closing(pictures):
+        for picture in pictures:
+            frame = _decoded(picture)
             hw = (frame.height, frame.width)
             _, _, (left, top), (width, height) = placement(hw, size)
             area = Interpolation.AREA

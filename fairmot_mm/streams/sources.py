@@ -1,6 +1,5 @@
 """Frames of files, streams, cameras and folders."""
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -29,10 +28,11 @@ from fairmot_mm.structures.frame_rate import (
 )
 
 from .clock import StreamClock
-from .decoding import Decoder, is_address, is_camera, shown
-from .frame import DecodedFrame, Frame
+from .decoding import Converter, Decoder, is_address, is_camera, shown
+from .frame import Frame, Picture
 
 Frames = Generator[np.ndarray, None, None]
+Pictures = Generator[Picture, None, None]
 _LONGEST_WAIT = 60.0
 
 
@@ -84,6 +84,7 @@ class Stream:
     Args:
         source: Video file, address, number of a camera, or folder of images.
         settings: How it is read.
+        threads: See :class:`Decoder`.
 
     Attributes:
         frame_rate: Frames per second that it yields; known once it is open.
@@ -93,9 +94,13 @@ class Stream:
     """
 
     def __init__(
-        self, source: str | Path | int, settings: StreamSettings | None = None
+        self,
+        source: str | Path | int,
+        settings: StreamSettings | None = None,
+        threads: int = 0,
     ) -> None:
         self.source, self.settings = source, settings or StreamSettings()
+        self._threads = threads
         live = self.settings.live
         remote = is_address(source) or is_camera(source)
         self.live = remote if live is None else live
@@ -103,6 +108,7 @@ class Stream:
         self.lost, self.num_losses = False, 0
         self._remote = remote
         self._interval = 1 / DEFAULT_FRAME_RATE
+        self._converter = Converter()
         self._images: list[Path] | None = None
         self._decoder: Decoder | None = None
         self._num_damaged = 0  # of the connections before
@@ -167,15 +173,28 @@ class Stream:
                 self._decoder.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames; errors are those of :meth:`decoded`."""
-        with closing(self.decoded()) as frames:
-            for frame in frames:
-                yield frame.converted()
+        """Yield the frames; raises what :meth:`pictures` does."""
+        with closing(self.pictures()) as pictures:
+            for picture in pictures:
+                yield self.frame(picture)
 
-    def decoded(self) -> Generator[DecodedFrame, None, None]:
-        """Yield the frames, for who converts the pixels of some of them only.
+    def frame(self, picture: Picture) -> Frame:
+        """The frame with its image; see :meth:`image`."""
+        return Frame(self.image(picture), *picture[1:])
 
-        One thread at a time may convert.
+    def image(self, picture: Picture) -> np.ndarray:
+        """(H, W, 3) BGR uint8, with the pixels that OpenCV gives.
+
+        One thread at a time may call it, any one.
+        """
+        if isinstance(picture.origin, Path):
+            return read_image(picture.origin)
+        return self._converter.image(picture.origin)
+
+    def pictures(self) -> Pictures:
+        """The frames as they were decoded.
+
+        For whoever makes other images of them, or images of some of them only.
 
         Raises:
             StreamLost: A network stream or camera ended or timed out, and the settings
@@ -189,11 +208,11 @@ class Stream:
         number = 0
         try:
             while True:
-                for timestamp, image in self._timed_images(number):
+                for timestamp, origin in self._timed_origins(number):
                     arrived = time.monotonic()
                     now = clock.tick(timestamp, arrived)
                     if number % every == 0:
-                        yield DecodedFrame(image, number, now, arrived)
+                        yield Picture(origin, number, now, arrived)
                     number += 1
                     if self._closed.is_set():
                         return
@@ -207,24 +226,24 @@ class Stream:
                     self._decoder.close()
             self._closed.set()
 
-    def _timed_images(
+    def _timed_origins(
         self, count: int
-    ) -> Iterator[tuple[float | None, Callable[[], np.ndarray]]]:
-        """Timestamps and images of a connection; ``lost`` tells whether it broke.
+    ) -> Iterator[tuple[float | None, av.VideoFrame | Path]]:
+        """Timestamps and frames of a connection; ``lost`` tells whether it broke.
 
         Args:
             count: Number of frames before.
         """
         if self._images is not None:
             for path in self._images:
-                yield None, functools.partial(read_image, path)
+                yield None, path
             return
         decoder, reason = self._decoder, "the stream ended"
         assert decoder is not None, "open() comes first"
         try:
             for frame, timestamp in decoder.frames():
                 count += 1
-                yield timestamp, functools.partial(decoder.image, frame)
+                yield timestamp, frame
         except (TimeoutError, av.error.ExitError):
             reason = f"no data for {self.settings.timeout:g} s"
         except av.FFmpegError as error:
@@ -290,7 +309,7 @@ class Stream:
 
     def _connect(self) -> None:
         timeout = self.settings.timeout
-        decoder = Decoder(self.source, self.live, timeout, self._closed)
+        decoder = Decoder(self.source, self.live, timeout, self._closed, self._threads)
         with self._lock:
             self._decoder = decoder
             if self._closed.is_set() and not self._iterating:
@@ -340,9 +359,15 @@ def open_source(
 
 
 def _images(stream: Stream) -> Frames:
+    with closing(until_lost(stream)) as pictures:
+        for picture in pictures:
+            yield stream.image(picture)
+
+
+def until_lost(stream: Stream) -> Pictures:
+    """The frames of a stream, which end with a warning where it is lost."""
     try:
-        for frame in stream:
-            yield frame.image
+        yield from stream.pictures()
     except StreamLost as error:
         MMLogger.get_current_instance().warning(f"{error}; its frames end here")
     finally:

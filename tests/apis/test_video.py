@@ -3,6 +3,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -129,11 +130,8 @@ class Camera:
 
     def frames(self):
         for number, image in enumerate(self.images):
-            yield image, number / 30
+            yield av.VideoFrame.from_ndarray(image, format="bgr24"), number / 30
         self.stall.wait()
-
-    def image(self, frame):
-        return frame
 
     def interrupt(self):
         pass  # a read that nothing ends

@@ -72,3 +72,9 @@ def test_what_is_no_video_is_named(tmp_path):
 def test_a_frame_rate_that_no_camera_has_is_refused(video):
     with pytest.raises(ValueError, match="frame rate 0"):
         open_scaled(video, SIZE, frame_rate=0)
+
+
+def test_a_camera_that_does_not_answer_is_named_without_its_password():
+    with pytest.raises(OSError, match=r"unreadable video rtsp://\*\*\*@127") as caught:
+        open_scaled("rtsp://me:secret@127.0.0.1:9/street", SIZE)
+    assert "secret" not in str(caught.value)

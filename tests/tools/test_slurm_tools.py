@@ -14,7 +14,8 @@ def run(tmp_path):
     srun = tmp_path / "srun"
     srun.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
     srun.chmod(0o755)
-    environment = dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = dict(os.environ, PATH=path, PYTHON="python")
 
     def run(script: str, *arguments: str, **settings: str):
         return subprocess.run(
