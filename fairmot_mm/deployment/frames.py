@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
-from fairmot_mm.formats.images import IMAGES, read_image
+from fairmot_mm.formats.images import IMAGES
 from fairmot_mm.formats.video_file import VideoFile, read_frame
 from fairmot_mm.registry import DATASETS
 from fairmot_mm.structures.letterbox import letterbox
@@ -45,8 +45,7 @@ def read_frames(
         raise ValueError(f"no image in {source}: looked for {', '.join(IMAGES)}")
     chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round()
     frames = (
-        read_image(path) if number is None else read_frame(path, number)
-        for path, number in (images[int(i)] for i in chosen)
+        read_frame(path, number) for path, number in (images[int(i)] for i in chosen)
     )
     return [letterbox(frame, size)[0][None] for frame in frames]
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .images import read_image
+
 # Decoding on is faster than seeking for fewer frames than this.
 _SHORT_WAY = 32
 _SEEK_BACK = (0, 32, 512)  # frames to start earlier where a seek lands too late
@@ -90,8 +92,21 @@ class VideoFile:
             )
 
 
-def read_frame(path: str, index: int) -> np.ndarray:
-    """:meth:`VideoFile.read` of a video that stays open for the next frame."""
+def read_frame(path: str, index: int | None) -> np.ndarray:
+    """An image, or a frame of a video that stays open for the next one.
+
+    Args:
+        path: The image, or the video.
+        index: Number of the frame, from 0; None for an image.
+
+    Returns:
+        (H, W, 3) BGR uint8.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if index is None:
+        return read_image(path)
     return _opened(path, os.getpid()).read(index)
 
 

@@ -91,6 +91,7 @@ def compare(
 
     from fairmot_mm.apis import init_model
     from fairmot_mm.evaluation import EmbeddingMetric, MOTMetric
+    from fairmot_mm.formats.video_file import read_frame
 
     # First, as it gives the registries their scope.
     model = init_model(cfg, checkpoint, trust_checkpoint=trusted)
@@ -117,7 +118,7 @@ def compare(
             tracking["without embeddings"].process(data, results)
             truth = frame.get("gt_instances", {})
             if "bboxes" in truth:
-                image = cv2.imread(frame.img_path)
+                image = read_frame(frame.img_path, frame.get("frame_index"))
                 histograms = colour_histograms(image, truth.bboxes.numpy(force=True))
                 truth.embeddings = torch.from_numpy(histograms).to(truth.bboxes)
                 embedding["colour histograms"].process(data, results)

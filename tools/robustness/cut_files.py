@@ -30,7 +30,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="file for the counts, as JSON")
     args = parser.parse_args()
-    cv2.setLogLevel(0)
     counts = run(args.count, args.seed)
     print(json.dumps(counts, indent=1))
     if args.out is not None:

@@ -1,6 +1,5 @@
 from mmcv.transforms import BaseTransform
 
-from fairmot_mm.formats.images import read_image
 from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import TRANSFORMS
 
@@ -22,9 +21,8 @@ class CheckedLoadImageFromFile(BaseTransform):
         Raises:
             OSError: The file cannot be read or decoded.
         """
-        path, frame = results["img_path"], results.get("frame_index")
         try:
-            image = read_image(path) if frame is None else read_frame(path, frame)
+            image = read_frame(results["img_path"], results.get("frame_index"))
         except OSError as error:
             raise OSError(
                 f"{error}. Restore the file or take its sequence out of the data set"

@@ -8,7 +8,7 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from fairmot_mm.formats.images import read_image, write_image
+from fairmot_mm.formats.images import write_image
 from fairmot_mm.formats.video_file import read_frame
 from fairmot_mm.registry import HOOKS
 from fairmot_mm.streams import Frame, VideoSink
@@ -83,10 +83,9 @@ class TrackVideoHook(Hook):
                 names,
                 self.trail_length,
             )
-        if (index := frame.get("frame_index")) is None:
-            image, name = read_image(path), path.stem
-        else:
-            image, name = read_frame(frame.img_path, index), f"{index + 1:06d}"
+        index = frame.get("frame_index")
+        name = path.stem if index is None else f"{index + 1:06d}"
+        image = read_frame(frame.img_path, index)
         seconds = frame.frame_id / self._video.frame_rate
         taken = Frame(image, frame.frame_id, seconds, time.monotonic())
         drawing = self._video.write(taken, frame.pred_track_instances)
