@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fairmot_mm.models import DCNv2, FairMOT
 from fairmot_mm.models.dense_heads.decoding import decode_boxes, find_peaks
 
-INPUTS = ("frame", "cells")
+INPUTS = ("frame", "cells", "boxes")
 OUTPUTS = ("scores", "labels", "positions", "sizes", "offsets", "embeddings")
 
 
@@ -17,7 +17,8 @@ class PeakGraph(nn.Module):
 
     Sizes, offsets and embeddings are computed at the peaks of the heatmap alone, as in
     ``FairMOT.predict_frame``: their whole maps take a quarter of the light network's
-    time. Whoever needs them elsewhere (embeddings of true boxes) names the cells.
+    time. Whoever needs them elsewhere (embeddings of true boxes) names the cells, and
+    the boxes, whose colours a ``ColourEmbeddingHead`` reads.
 
     Args:
         model: Copied without its training-only parts, in single precision, with
@@ -46,13 +47,17 @@ class PeakGraph(nn.Module):
                 module.backend = "torchvision"  # the operator that exporters know
         self.eval()
 
-    def forward(self, frame: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, frame: Tensor, cells: Tensor, boxes: Tensor
+    ) -> tuple[Tensor, ...]:
         """Detect and embed.
 
         Args:
             frame: (1, H, W, 3) uint8, BGR, letterboxed.
             cells: (M,) int64 flat indices ``y * w + x`` of more cells to read, at least
                 one.
+            boxes: (M, 4) float32, the boxes of these cells' embeddings, xyxy in pixels
+                of the input.
 
         Returns:
             Of K peaks, best first, ``scores`` (K,), 0 where there are fewer, and
@@ -71,6 +76,9 @@ class PeakGraph(nn.Module):
         image = torch.zeros_like(positions)
         sizes, offsets = head.boxes_at(feats, image, positions)
         map_hw, input_hw = feats[0].shape[-2:], x.shape[-2:]
-        boxes = decode_boxes(positions, sizes, offsets, map_hw, input_hw)
+        count = peaks.shape[1]
+        at_peaks = (peaks[0], sizes[:count], offsets[:count])
+        found = decode_boxes(*at_peaks, map_hw, input_hw)
+        boxes = torch.cat((found, boxes))
         embeddings = self.model.embed(feats, image, positions, x, boxes)
         return scores[0], labels[0], positions, sizes, offsets, embeddings
