@@ -125,7 +125,8 @@ class ExportedFairMOT(OnlineMOT):
             if len(true):
                 embeddings = embeddings * inside[:, None]
             gt_instances.embeddings = embeddings
-        count = int((out["scores"] > 0).sum())  # they come best first
+        # They come best first.
+        count = int((out["scores"] > self.min_score).sum())
         at_peaks = [out[name][:count] for name in ("positions", "sizes", "offsets")]
         cells, sizes, offsets = at_peaks
         pixels = decode_boxes(cells, sizes, offsets, map_hw, input_hw)
