@@ -26,9 +26,7 @@ class Backend(Protocol):
 
     metadata: Metadata
 
-    def run(
-        self, frame: np.ndarray, cells: np.ndarray, boxes: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs and outputs of :meth:`PeakGraph.forward` as arrays, by name.
 
         Several threads may call it at once.
@@ -92,12 +90,10 @@ class OnnxRuntimeBackend:
         except Exception as error:  # its exceptions have no common public base
             raise ValueError(f"{path}: unreadable ONNX model ({error})") from error
 
-    def run(
-        self, frame: np.ndarray, cells: np.ndarray, boxes: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        inputs = dict(zip(INPUTS, (frame, cells, boxes), strict=True))
-        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, inputs), strict=True))
+        given = dict(zip(INPUTS, inputs, strict=True))
+        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, given), strict=True))
 
 
 class OpenVINOBackend:
@@ -148,15 +144,13 @@ class OpenVINOBackend:
             strings = {key: str(value) for key, value in known.items()}
         return Metadata.from_strings(strings, path)
 
-    def run(
-        self, frame: np.ndarray, cells: np.ndarray, boxes: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
         request: Any = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()
         # The next frame overwrites the request's own arrays, hence copies.
-        found = request.infer(dict(zip(INPUTS, (frame, cells, boxes), strict=True)))
+        found = request.infer(dict(zip(INPUTS, inputs, strict=True)))
         return {name: found[name].copy() for name in OUTPUTS}
 
 

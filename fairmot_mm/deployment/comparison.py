@@ -93,9 +93,9 @@ def compare(
 def _at_peaks(
     graph: PeakGraph, backend: Backend, frame: np.ndarray, score_thr: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    nowhere = (torch.zeros(1, dtype=torch.long), torch.zeros(1, 4))
+    every, nowhere = torch.tensor([-1.0]), torch.zeros(1, dtype=torch.long)
     with torch.inference_mode():
-        outputs = graph(torch.from_numpy(frame), *nowhere)
+        outputs = graph(torch.from_numpy(frame), every, nowhere, torch.zeros(1, 4))
     ours = {k: v.numpy() for k, v in zip(OUTPUTS, outputs, strict=True)}
     count = max(_FEWEST, int((ours["scores"] > score_thr).sum()))
     count = min(count, int((ours["scores"] > 0).sum()))
@@ -103,7 +103,7 @@ def _at_peaks(
     best = [out[:count] for out in outputs[2:5]]
     map_hw, input_hw = backend.metadata.map_hw, backend.metadata.input_hw
     boxes = decode_boxes(*best, map_hw, input_hw)
-    theirs = backend.run(frame, best[0].numpy(), boxes.numpy())
+    theirs = backend.run(frame, every.numpy(), best[0].numpy(), boxes.numpy())
     first, width = len(theirs["scores"]), map_hw[1]
     scores = np.concatenate(
         (_nearest(ours, theirs, count, width), _nearest(theirs, ours, count, width))

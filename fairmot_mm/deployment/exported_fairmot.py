@@ -117,19 +117,17 @@ class ExportedFairMOT(OnlineMOT):
         if len(true):
             cells, inside = cells_of_boxes(true, meta, map_hw, input_hw)
             boxes = image_to_input(true, meta, input_hw)
-        inputs = (frame.contiguous(), cells, boxes)
+        inputs = (frame.contiguous(), torch.tensor([self.min_score]), cells, boxes)
         arrays = self.backend.run(*(x.numpy() for x in inputs))
         out = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        count = len(out["positions"]) - len(cells)
         if gt_instances is not None:
-            embeddings = out["embeddings"][len(out["scores"]) :][: len(true)]
+            embeddings = out["embeddings"][count:][: len(true)]
             if len(true):
                 embeddings = embeddings * inside[:, None]
             gt_instances.embeddings = embeddings
-        # They come best first.
-        count = int((out["scores"] > self.min_score).sum())
         at_peaks = [out[name][:count] for name in ("positions", "sizes", "offsets")]
-        cells, sizes, offsets = at_peaks
-        pixels = decode_boxes(cells, sizes, offsets, map_hw, input_hw)
+        pixels = decode_boxes(*at_peaks, map_hw, input_hw)
         return InstanceData(
             bboxes=input_to_image(pixels, meta, input_hw),
             scores=out["scores"][:count],

@@ -63,7 +63,7 @@ def export_model(
     check_size(size)
     graph = PeakGraph(model)
     frame = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
-    example = (frame, torch.tensor([0, 1]), torch.zeros(2, 4))
+    example = (frame, torch.tensor([-1.0]), torch.tensor([0, 1]), torch.zeros(2, 4))
     with torch.no_grad():
         feats = graph.model.extract_feat(frame.permute(0, 3, 1, 2).float())
     metadata = Metadata(
@@ -122,7 +122,7 @@ def _write_onnx(
             example,
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=({}, any_number, any_number),
+            dynamic_shapes=({}, {}, any_number, any_number),
             input_names=INPUTS,
             output_names=OUTPUTS,
             verbose=False,
@@ -149,6 +149,7 @@ def _write_openvino(
             example_input=example,
             input=[
                 ([*example[0].shape], np.uint8),
+                ([1], np.float32),
                 ([-1], np.int64),
                 ([-1, 4], np.float32),
             ],
@@ -193,7 +194,8 @@ def quantize(model: Any, frames: Sequence[np.ndarray], path: Path) -> Any:  # no
 
     def inputs(frame: np.ndarray) -> dict[str, np.ndarray]:
         nowhere = (np.zeros(2, np.int64), np.zeros((2, 4), np.float32))
-        return dict(zip(INPUTS, (frame, *nowhere), strict=True))
+        every = np.array([-1.0], np.float32)
+        return dict(zip(INPUTS, (frame, every, *nowhere), strict=True))
 
     with _quiet():
         return nncf.quantize(

@@ -64,6 +64,17 @@ def test_colours_are_read_in_the_true_boxes(coloured_file, coloured):
     embed_true_boxes(init_model(None, coloured_file, device="cpu"), coloured)
 
 
+def test_peaks_that_score_too_low_are_left_out(model, frame):
+    every = inference_mot(model, frame, 0)[0].pred_instances
+    strict = copy.copy(model)
+    for strict.min_score in (float(every.scores.median()), 1.0):
+        found = inference_mot(strict, frame, 0)[0].pred_instances
+        expected = every[every.scores > strict.min_score]
+        assert len(found) == len(expected) < len(every)
+        assert_close(found.bboxes, expected.bboxes, atol=1e-4, rtol=0)
+        assert_close(found.embeddings, expected.embeddings, atol=1e-5, rtol=0)
+
+
 def test_the_file_knows_its_model(exported, light_config):
     metadata = open_exported(exported).metadata
     assert metadata.input_size == "96x64"

@@ -21,7 +21,10 @@ def test_graph_finds_what_the_model_finds(light, frame):
     expected = light.predict_frame(image, dict(ori_shape=(64, 96)))
     graph = PeakGraph(light)
     scores, labels, positions, sizes, _, embeddings = graph(
-        torch.from_numpy(bgr)[None], torch.tensor([7]), torch.zeros(1, 4)
+        torch.from_numpy(bgr)[None],
+        torch.tensor([-1.0]),
+        torch.tensor([7]),
+        torch.zeros(1, 4),
     )
     count = len(expected)
     assert 0 < count <= len(scores)
