@@ -215,9 +215,15 @@ def _frame_pipeline(cfg: Config) -> Compose:
 
 
 def with_own_tracker(model: BaseModel) -> Any:  # noqa: ANN401  (a BaseModel)
-    """The same network with a tracker of its own, for a stream."""
+    """The same network with a tracker of its own, for a stream.
+
+    It detects what the tracker looks at, and nothing else.
+    """
     stream = copy.copy(model)
-    vars(stream)["tracker"] = copy.deepcopy(getattr(model, "tracker", None))
+    tracker = copy.deepcopy(getattr(model, "tracker", None))
+    # Rounded down: the tracker compares in double precision.
+    score = getattr(tracker, "lowest_score", 0.0) - 1e-6
+    vars(stream).update(tracker=tracker, min_score=max(score, 0.0))
     return stream
 
 

@@ -26,7 +26,7 @@ class Backend(Protocol):
 
     metadata: Metadata
 
-    def run(self, frame: np.ndarray, cells: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs and outputs of :meth:`PeakGraph.forward` as arrays, by name.
 
         Several threads may call it at once.
@@ -62,8 +62,9 @@ class OnnxRuntimeBackend:
         providers = ["CPUExecutionProvider"]
         if device.type == "cuda":
             providers.insert(0, "CUDAExecutionProvider")
-        self._session = self._open(path, providers)
         self.metadata = self.read_metadata(path)
+        self._session = self._open(path, providers)
+        _check_inputs([port.name for port in self._session.get_inputs()], path)
 
     @classmethod
     def read_metadata(cls, path: Path) -> Metadata:
@@ -89,10 +90,10 @@ class OnnxRuntimeBackend:
         except Exception as error:  # its exceptions have no common public base
             raise ValueError(f"{path}: unreadable ONNX model ({error})") from error
 
-    def run(self, frame: np.ndarray, cells: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
-        inputs = dict(zip(INPUTS, (frame, cells), strict=True))
-        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, inputs), strict=True))
+        given = dict(zip(INPUTS, inputs, strict=True))
+        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, given), strict=True))
 
 
 class OpenVINOBackend:
@@ -125,6 +126,7 @@ class OpenVINOBackend:
         )
         self.metadata = self.read_metadata(path)
         self._compiled = core.compile_model(path, "CPU", settings)
+        _check_inputs([port.any_name for port in self._compiled.inputs], path)
         _KEPT.append(self._compiled)
         self._requests = threading.local()
 
@@ -142,13 +144,13 @@ class OpenVINOBackend:
             strings = {key: str(value) for key, value in known.items()}
         return Metadata.from_strings(strings, path)
 
-    def run(self, frame: np.ndarray, cells: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, *inputs: np.ndarray) -> dict[str, np.ndarray]:
         """See :class:`Backend`."""
         request: Any = getattr(self._requests, "request", None)
         if request is None:
             request = self._requests.request = self._compiled.create_infer_request()
         # The next frame overwrites the request's own arrays, hence copies.
-        found = request.infer(dict(zip(INPUTS, (frame, cells), strict=True)))
+        found = request.infer(dict(zip(INPUTS, inputs, strict=True)))
         return {name: found[name].copy() for name in OUTPUTS}
 
 
@@ -156,6 +158,15 @@ BACKENDS: dict[str, type[OnnxRuntimeBackend] | type[OpenVINOBackend]] = {
     ".onnx": OnnxRuntimeBackend,
     ".xml": OpenVINOBackend,
 }
+
+
+def _check_inputs(names: list[str], path: Path) -> None:
+    """Refuse a file that takes other inputs than ours give."""
+    if sorted(names) != sorted(INPUTS):
+        raise ValueError(
+            f"{path} takes {', '.join(names)}, but models of this version take "
+            f"{', '.join(INPUTS)}: export the model again"
+        )
 
 
 def is_exported(path: object) -> bool:

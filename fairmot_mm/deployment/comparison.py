@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fairmot_mm.models.dense_heads.decoding import decode_boxes
+
 from .backends import Backend
 from .graph import OUTPUTS, PeakGraph
 
@@ -76,7 +78,7 @@ def compare(
     """Compare an exported network with PyTorch's.
 
     Scores are compared at the peaks of both, sizes, offsets and embeddings at those of
-    PyTorch.
+    PyTorch, in its boxes.
 
     Args:
         graph: PyTorch's.
@@ -91,16 +93,18 @@ def compare(
 def _at_peaks(
     graph: PeakGraph, backend: Backend, frame: np.ndarray, score_thr: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    nowhere = torch.zeros(1, dtype=torch.long)
+    every, nowhere = torch.tensor([-1.0]), torch.zeros(1, dtype=torch.long)
     with torch.inference_mode():
-        outputs = graph(torch.from_numpy(frame), nowhere)
+        outputs = graph(torch.from_numpy(frame), every, nowhere, torch.zeros(1, 4))
     ours = {k: v.numpy() for k, v in zip(OUTPUTS, outputs, strict=True)}
     count = max(_FEWEST, int((ours["scores"] > score_thr).sum()))
     count = min(count, int((ours["scores"] > 0).sum()))
-    # The exported network is asked for PyTorch's cells, whatever its own peaks are.
-    theirs = backend.run(frame, ours["positions"][:count])
-    first = len(theirs["scores"])
-    width = backend.metadata.map_hw[1]
+    # The exported network is asked for PyTorch's cells and boxes, whatever its own are.
+    best = [out[:count] for out in outputs[2:5]]
+    map_hw, input_hw = backend.metadata.map_hw, backend.metadata.input_hw
+    boxes = decode_boxes(*best, map_hw, input_hw)
+    theirs = backend.run(frame, every.numpy(), best[0].numpy(), boxes.numpy())
+    first, width = len(theirs["scores"]), map_hw[1]
     scores = np.concatenate(
         (_nearest(ours, theirs, count, width), _nearest(theirs, ours, count, width))
     )
@@ -108,12 +112,12 @@ def _at_peaks(
         {k: v[part] for k, v in found.items()}
         for found, part in ((ours, slice(count)), (theirs, slice(first, first + count)))
     )
-    boxes = np.maximum(
+    sides = np.maximum(
         np.abs(a["sizes"] - b["sizes"]).max(1),
         np.abs(a["offsets"] - b["offsets"]).max(1),
     )
     cosine = (a["embeddings"] * b["embeddings"]).sum(1)
-    return scores, boxes, 1 - cosine
+    return scores, sides, 1 - cosine
 
 
 def _nearest(a: dict, b: dict, count: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from fairmot_mm.models.dense_heads.center_targets import cells_of_boxes
 from fairmot_mm.models.dense_heads.decoding import decode_boxes
 from fairmot_mm.models.mot.online_mot import OnlineMOT
 from fairmot_mm.registry import MODELS
-from fairmot_mm.structures.letterbox import input_to_image
+from fairmot_mm.structures.letterbox import image_to_input, input_to_image
 
 from .backends import open_exported, read_metadata
 
@@ -109,23 +109,25 @@ class ExportedFairMOT(OnlineMOT):
                 f"{inputs.dtype} of shape {tuple(inputs.shape)}: set input_size of the "
                 "test data, or export the model for the size they have"
             )
-        cells = torch.zeros(1, dtype=torch.long)  # the graph wants at least one
-        boxes = torch.empty(0, 4)
+        # The graph wants at least one cell, and the box whose embedding is read there.
+        cells, boxes = torch.zeros(1, dtype=torch.long), torch.zeros(1, 4)
+        true = torch.empty(0, 4)
         if gt_instances is not None:
-            boxes = gt_instances.bboxes.cpu()
-        if len(boxes):
-            cells, inside = cells_of_boxes(boxes, meta, map_hw, input_hw)
-        arrays = self.backend.run(frame.contiguous().numpy(), cells.numpy())
+            true = gt_instances.bboxes.cpu().float()
+        if len(true):
+            cells, inside = cells_of_boxes(true, meta, map_hw, input_hw)
+            boxes = image_to_input(true, meta, input_hw)
+        inputs = (frame.contiguous(), torch.tensor([self.min_score]), cells, boxes)
+        arrays = self.backend.run(*(x.numpy() for x in inputs))
         out = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        count = len(out["positions"]) - len(cells)
         if gt_instances is not None:
-            embeddings = out["embeddings"][len(out["scores"]) :][: len(boxes)]
-            if len(boxes):
+            embeddings = out["embeddings"][count:][: len(true)]
+            if len(true):
                 embeddings = embeddings * inside[:, None]
             gt_instances.embeddings = embeddings
-        count = int((out["scores"] > 0).sum())  # they come best first
         at_peaks = [out[name][:count] for name in ("positions", "sizes", "offsets")]
-        cells, sizes, offsets = at_peaks
-        pixels = decode_boxes(cells, sizes, offsets, map_hw, input_hw)
+        pixels = decode_boxes(*at_peaks, map_hw, input_hw)
         return InstanceData(
             bboxes=input_to_image(pixels, meta, input_hw),
             scores=out["scores"][:count],

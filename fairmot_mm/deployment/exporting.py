@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,9 +62,10 @@ def export_model(
         raise TypeError(f"only a FairMOT is exported, not a {type(model).__name__}")
     check_size(size)
     graph = PeakGraph(model)
-    example = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    frame = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    example = (frame, torch.tensor([-1.0]), torch.tensor([0, 1]), torch.zeros(2, 4))
     with torch.no_grad():
-        feats = graph.model.extract_feat(example.permute(0, 3, 1, 2).float())
+        feats = graph.model.extract_feat(frame.permute(0, 3, 1, 2).float())
     metadata = Metadata(
         config=tracking_config(model.cfg, size),
         input_hw=(size[1], size[0]),
@@ -83,6 +85,18 @@ def export_model(
     return differences
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of the network input, of ``576x320``.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None:
+        raise ValueError(f"size {text}: expected WIDTHxHEIGHT, such as 576x320")
+    return int(found[1]), int(found[2])
+
+
 def check_size(size: tuple[int, int]) -> None:
     """Refuse a size of the network input that the strides do not divide."""
     if len(size) != 2 or min(size) < 32 or size[0] % 32 or size[1] % 32:
@@ -94,20 +108,21 @@ def check_size(size: tuple[int, int]) -> None:
 
 def _write_onnx(
     graph: PeakGraph,
-    frame: torch.Tensor,
+    example: tuple[torch.Tensor, ...],
     path: Path,
     strings: dict[str, str],
     calibration: Sequence[np.ndarray] | None,
 ) -> None:
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx", path)
+    any_number = {0: torch.export.Dim("num_cells", min=1)}
     with _quiet():
         program: Any = torch.onnx.export(
             graph,
-            (frame, torch.tensor([0, 1])),
+            example,
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=({}, {0: torch.export.Dim.DYNAMIC}),
+            dynamic_shapes=({}, {}, any_number, any_number),
             input_names=INPUTS,
             output_names=OUTPUTS,
             verbose=False,
@@ -122,7 +137,7 @@ def _write_onnx(
 
 def _write_openvino(
     graph: PeakGraph,
-    frame: torch.Tensor,
+    example: tuple[torch.Tensor, ...],
     path: Path,
     strings: dict[str, str],
     calibration: Sequence[np.ndarray] | None,
@@ -131,8 +146,13 @@ def _write_openvino(
     with _quiet():
         model = openvino.convert_model(
             graph,
-            example_input=(frame, torch.tensor([0, 1])),
-            input=[([*frame.shape], np.uint8), ([-1], np.int64)],
+            example_input=example,
+            input=[
+                ([*example[0].shape], np.uint8),
+                ([1], np.float32),
+                ([-1], np.int64),
+                ([-1, 4], np.float32),
+            ],
         )
     for ports, names in ((model.inputs, INPUTS), (model.outputs, OUTPUTS)):
         for port, name in zip(ports, names, strict=True):
@@ -173,7 +193,9 @@ def quantize(model: Any, frames: Sequence[np.ndarray], path: Path) -> Any:  # no
     first, *_, last, output = [n for n, kind in operators if kind == convolution]
 
     def inputs(frame: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(INPUTS, (frame, np.zeros(2, np.int64)), strict=True))
+        nowhere = (np.zeros(2, np.int64), np.zeros((2, 4), np.float32))
+        every = np.array([-1.0], np.float32)
+        return dict(zip(INPUTS, (frame, every, *nowhere), strict=True))
 
     with _quiet():
         return nncf.quantize(

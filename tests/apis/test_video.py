@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -285,3 +286,24 @@ def test_fast_resize_wants_the_plain_pipeline(model, images):
     steps.append(dict(type="mmdet.RandomFlip", prob=0.0))
     with pytest.raises(ValueError, match="fast_resize takes the place"):
         track_video(other, images[0].parent, fast_resize=True)
+
+
+def test_what_scores_too_low_to_be_tracked_is_left_out(model, images, tmp_path):
+    every = inference_mot(model, images[0], 0)[0].pred_instances
+    strict = copy.copy(model)
+    threshold = float(every.scores.median())
+    vars(strict)["tracker"] = JDETracker(obj_score_thr=threshold)
+    expected = [
+        inference_mot(strict, path, i).pred_track_instances
+        for i, path in enumerate(images)
+    ]
+    found = []
+    folder = images[0].parent
+    track_video(strict, folder, on_frame=lambda _, tracks: found.append(tracks[0]))
+    chosen = int((every.scores > threshold).sum())
+    assert chosen <= len(found[0].pred_instances) < len(every)
+    for frame, tracks in zip(found, expected, strict=True):
+        assert len(tracks)
+        assert torch.equal(frame.pred_track_instances.bboxes, tracks.bboxes)
+        assert frame.pred_track_instances.instances_id.equal(tracks.instances_id)
+    assert strict.min_score == 0  # the stream's own copy has one

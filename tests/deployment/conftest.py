@@ -20,6 +20,8 @@ LIGHT = dict(
     bbox_head=dict(in_channels=16, feat_channels=8, test_cfg=dict(topk=40)),
     reid_head=dict(in_channels=16, feat_channels=8, embed_dims=8, num_ids=5),
 )
+# The same, which reads colours in boxes.
+COLOURED = dict(LIGHT, reid_head=dict(LIGHT["reid_head"], type="ColourEmbeddingHead"))
 DEFORMABLE = dict(
     backbone=dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(1,)),
     neck=dict(in_channels=128, channels=(8,)),
@@ -65,12 +67,37 @@ def deformable():
     return spread(init_model(cfg, device="cpu"))
 
 
+@pytest.fixture(scope="session")
+def coloured_config(synthetic):
+    return small_config("fairmot_yolov5s_mot17.py", COLOURED, synthetic)
+
+
+@pytest.fixture(scope="session")
+def coloured(coloured_config):
+    torch.manual_seed(0)
+    return spread(init_model(coloured_config, device="cpu"))
+
+
 @pytest.fixture(scope="session", params=["onnx", "xml"])
-def exported(request, light, tmp_path_factory):
-    """The light network in a file of each format."""
+def suffix(request):
+    """Of each format whose run time is installed."""
     pytest.importorskip(dict(onnx="onnxruntime", xml="openvino")[request.param])
-    path = tmp_path_factory.mktemp("light") / f"light.{request.param}"
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def exported(suffix, light, tmp_path_factory):
+    """The light network in a file of each format."""
+    path = tmp_path_factory.mktemp("light") / f"light.{suffix}"
     export_model(light, path, SIZE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def coloured_file(suffix, coloured, tmp_path_factory):
+    """The one that reads colours in a file of each format."""
+    path = tmp_path_factory.mktemp("coloured") / f"coloured.{suffix}"
+    export_model(coloured, path, SIZE)
     return path
 
 

@@ -4,6 +4,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
 from fairmot_mm.apis import inference_mot, init_model, track_video
@@ -41,20 +42,37 @@ def test_tracks_a_folder_as_pytorch_does(model, light, synthetic, tmp_path):
     assert np.abs(ours - exported).max() < 0.05
 
 
-def test_true_boxes_are_embedded_as_pytorch_does(model, light):
-    from mmengine.structures import InstanceData
-
+def embed_true_boxes(model, pytorch):
     boxes = torch.tensor([[10.0, 8, 30, 50], [60, 20, 80, 60], [900, 900, 950, 990]])
     image = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
     meta = dict(ori_shape=(64, 96))
     truth, expected = InstanceData(bboxes=boxes), InstanceData(bboxes=boxes)
     model.predict_frame(image, meta, gt_instances=truth)
-    light.predict_frame(image.flip(1).float() / 255, [meta], gt_instances=expected)
+    pytorch.predict_frame(image.flip(1).float() / 255, [meta], gt_instances=expected)
     assert_close(truth.embeddings, expected.embeddings, atol=1e-3, rtol=0)
     assert not truth.embeddings[2].any()  # outside the image
     nobody = InstanceData(bboxes=torch.zeros(0, 4))
     model.predict_frame(image, meta, gt_instances=nobody)
-    assert nobody.embeddings.shape == (0, 8)
+    assert nobody.embeddings.shape == (0, expected.embeddings.shape[1])
+
+
+def test_true_boxes_are_embedded_as_pytorch_does(model, light):
+    embed_true_boxes(model, light)
+
+
+def test_colours_are_read_in_the_true_boxes(coloured_file, coloured):
+    embed_true_boxes(init_model(None, coloured_file, device="cpu"), coloured)
+
+
+def test_peaks_that_score_too_low_are_left_out(model, frame):
+    every = inference_mot(model, frame, 0)[0].pred_instances
+    strict = copy.copy(model)
+    for strict.min_score in (float(every.scores.median()), 1.0):
+        found = inference_mot(strict, frame, 0)[0].pred_instances
+        expected = every[every.scores > strict.min_score]
+        assert len(found) == len(expected) < len(every)
+        assert_close(found.bboxes, expected.bboxes, atol=1e-4, rtol=0)
+        assert_close(found.embeddings, expected.embeddings, atol=1e-5, rtol=0)
 
 
 def test_the_file_knows_its_model(exported, light_config):
@@ -132,6 +150,12 @@ def test_a_missing_run_time_names_its_extra(tmp_path, monkeypatch):
         path.touch()
         with pytest.raises(ImportError, match=rf"pip install 'fairmot_mm\[{extra}\]'"):
             open_exported(path)
+
+
+def test_a_file_of_other_inputs_is_refused(exported, monkeypatch):
+    monkeypatch.setattr(backends, "INPUTS", ("frame", "cells"))
+    with pytest.raises(ValueError, match=r"takes .*boxes.*: export the model again"):
+        open_exported(exported)
 
 
 def test_onnx_runtime_has_one_precision(exported):

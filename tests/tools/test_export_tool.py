@@ -30,7 +30,7 @@ def track():
     ("options", "message"),
     [
         (["--size", "570x320"], "size 570x320 of the network input: .*multiples of 32"),
-        (["--size", "large"], "--size large: expected WIDTHxHEIGHT"),
+        (["--size", "large"], "size large: expected WIDTHxHEIGHT"),
         (["--int8"], "--int8 needs --calibration"),
         (["--calibration", "a.mp4"], "--calibration needs --int8"),
         (["--int8", "--calibration", "no.mp4"], r"no\.mp4"),

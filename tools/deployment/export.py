@@ -5,7 +5,6 @@ fairmot export CONFIG CHECKPOINT --to model.xml --int8 --calibration street.mp4
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,24 +53,19 @@ def make_parser() -> Parser:
     return parser
 
 
-def find_size(text: str | None, cfg: "Config") -> tuple[int, int]:
-    """Width and height of the network input, by the option or the config.
+def size_of(cfg: "Config") -> tuple[int, int]:
+    """Width and height of the network input by the config.
 
     Raises:
-        ValueError: If it is no size, or neither says one.
+        ValueError: If it says none.
     """
-    if text is None:
-        size = cfg.test_dataloader.dataset.get("input_size")
-        if not size:
-            raise ValueError(
-                f"{cfg.filename} has no test_dataloader.dataset.input_size: name the "
-                "size of the network input by --size, e.g. --size 576x320"
-            )
-        return size[0], size[1]
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
-    if found is None:
-        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT, such as 576x320")
-    return int(found[1]), int(found[2])
+    size = cfg.test_dataloader.dataset.get("input_size")
+    if not size:
+        raise ValueError(
+            f"{cfg.filename} has no test_dataloader.dataset.input_size: name the "
+            "size of the network input by --size, e.g. --size 576x320"
+        )
+    return size[0], size[1]
 
 
 @command(make_parser)
@@ -85,11 +79,11 @@ def main(args: argparse.Namespace) -> None:
     if args.calibration_frames < 1:
         raise ValueError(f"--calibration-frames {args.calibration_frames}: at least 1")
     from fairmot_mm.apis import init_model
-    from fairmot_mm.deployment.exporting import check_size, export_model
+    from fairmot_mm.deployment.exporting import check_size, export_model, parse_size
     from fairmot_mm.deployment.frames import read_frames
 
     cfg = open_config(args)
-    size = find_size(args.size, cfg)
+    size = size_of(cfg) if args.size is None else parse_size(args.size)
     check_size(size)
     calibration = compared = None
     if args.int8:

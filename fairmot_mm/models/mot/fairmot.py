@@ -235,6 +235,7 @@ class FairMOT(OnlineMOT):
         feats = self.extract_feat(inputs)
         input_hw, map_hw = inputs.shape[-2:], feats[0].shape[-2:]
         results = self.bbox_head.predict_at_peaks(feats, metas, input_hw=input_hw)
+        results = [found[found.scores > self.min_score] for found in results]
         for i, (found, meta) in enumerate(zip(results, metas, strict=True)):
             cells = found.pop("cells")
             boxes = image_to_input(found.bboxes, meta, input_hw)

@@ -15,9 +15,13 @@ class OnlineMOT(BaseMOTModel):
 
     Attributes:
         tracker: Ours or one of the toolboxes'; None tracks nothing.
+        min_score: Peaks that score no higher are left out, before they are embedded.
+            What tracks alone sets it to the tracker's threshold; metrics and dumps of
+            detections want them all.
     """
 
     tracker: JDETracker | None
+    min_score: float = 0.0
 
     def predict_frame(
         self,

@@ -11,13 +11,13 @@ def normalised(embeddings: np.ndarray) -> np.ndarray:
 
 
 def cosine_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine distance (N, M), at least 0, of embeddings (N, D) and (M, D).
+    """Cosine distance (P,), at least 0, of P pairs of embeddings (P, D) of length 1.
 
     Empty embeddings (D = 0) are all at distance 0.
     """
     if first.shape[1] == 0:
-        return np.zeros((len(first), len(second)))
-    cosine = normalised(first) @ normalised(second).T
+        return np.zeros(len(first))
+    cosine = np.einsum("pd,pd->p", first, second)
     return np.maximum(1 - cosine.astype(float), 0)
 
 
@@ -27,9 +27,13 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Corners count as pixels of the box, so a box is one wider than ``x2 - x1``: the
     reference implementation keeps this convention of older detectors.
     """
-    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = np.clip(bottom_right - top_left + 1, 0, None).prod(-1)
+    # x and y one after the other: an axis of two numbers is slow.
+    a, b = first.T[:, :, None], second.T[:, None]
+    width, height = (
+        np.maximum(np.minimum(a[i + 2], b[i + 2]) - np.maximum(a[i], b[i]) + 1, 0)
+        for i in (0, 1)
+    )
+    intersection = width * height
     areas = [(boxes[:, 2:] - boxes[:, :2] + 1).prod(-1) for boxes in (first, second)]
     return intersection / (areas[0][:, None] + areas[1][None] - intersection)
 

@@ -15,7 +15,7 @@ from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE, usable_frame_ra
 from .association import assign, box_iou, cosine_distance, normalised
 from .camera_motion import CameraFollower, warp_states
 from .detections import Detections
-from .kalman_filter import GATE, KalmanFilter
+from .kalman_filter import KalmanFilter
 from .tracks import Tracks
 
 Costs = Callable[[np.ndarray, Detections], np.ndarray]
@@ -288,12 +288,14 @@ class JDETracker:
     def _fused_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:
         """Embedding and Mahalanobis distance (FairMOT, section 3.4), gated."""
         tracks, weight = self._tracks, self.embedding_weight
-        motion = self.kalman_filter.gating_distance(
+        rows, columns, motion = self.kalman_filter.gated_pairs(
             tracks.means[chosen], tracks.covariances[chosen], detections.measurements
         )
-        appearance = cosine_distance(tracks.embeddings[chosen], detections.embeddings)
-        costs = weight * appearance + (1 - weight) * motion
-        costs[motion > GATE] = np.inf
+        appearance = cosine_distance(
+            tracks.embeddings[chosen[rows]], detections.embeddings[columns]
+        )
+        costs = np.full((len(chosen), len(detections)), np.inf)
+        costs[rows, columns] = weight * appearance + (1 - weight) * motion
         return costs
 
     def _iou_costs(self, chosen: np.ndarray, detections: Detections) -> np.ndarray:

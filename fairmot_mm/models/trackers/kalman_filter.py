@@ -85,12 +85,15 @@ class KalmanFilter:
         means = means + (gain @ residual)[:, :, 0]
         return means, covariances - gain @ innovation @ gain.transpose(0, 2, 1)
 
-    def gating_distance(
+    def gated_pairs(
         self, means: np.ndarray, covariances: np.ndarray, measurements: np.ndarray
-    ) -> np.ndarray:
-        """Squared Mahalanobis distance (N, M) of N states to M measurements (M, 4)."""
-        # With L L^T the covariance, the distance is |L^-1 z|^2: one small inverse per
-        # state, then a single matrix product for all pairs.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pairs of N states and M measurements (M, 4) that the gate lets through.
+
+        Returns:
+            (P,) index of the state, (P,) of the measurement, and (P,) their squared
+            Mahalanobis distance, at most ``GATE``.
+        """
         innovation = self._innovation(means, covariances)
         try:
             whitening = np.linalg.inv(np.linalg.cholesky(innovation))
@@ -99,9 +102,41 @@ class KalmanFilter:
             values, vectors = np.linalg.eigh(innovation)
             values = np.maximum(values, 1e-12 * values[:, -1:])
             whitening = vectors.transpose(0, 2, 1) / np.sqrt(values)[:, :, None]
-        # Relative to the mean of all: large coordinates would cancel digits.
-        origin = means[:, :4].mean(0) if len(means) else 0
-        expected = whitening @ (means[:, :4] - origin)[:, :, None]
-        distance = whitening.reshape(-1, 4) @ (measurements - origin).T
-        distance = distance.reshape(len(means), 4, len(measurements)) - expected
-        return np.einsum("nkm,nkm->nm", distance, distance)
+            innovation = (vectors * values[:, None]) @ vectors.transpose(0, 2, 1)
+        # No distance is less than a residual's square over its variance alone: in a
+        # crowd, x and y leave a few of a hundred pairs, or of a million.
+        variances = np.diagonal(innovation, axis1=1, axis2=2)[:, :2]
+        reach = np.sqrt(GATE * variances) * (1 + 1e-9)  # for the rounding
+        rows, columns = near_pairs(means[:, :2], reach, measurements[:, :2])
+        # With L L^T the covariance, the distance is |L^-1 z|^2.
+        residuals = measurements[columns] - means[rows, :4]
+        whitened = (whitening[rows] @ residuals[:, :, None])[:, :, 0]
+        distances = np.square(whitened).sum(1)
+        within = distances <= GATE
+        return rows[within], columns[within], distances[within]
+
+
+def near_pairs(
+    centers: np.ndarray, reach: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of N rectangles and M points in them, without looking at all N * M.
+
+    Args:
+        centers: (N, 2) x and y of the rectangles.
+        reach: (N, 2) half of their sides.
+        points: (M, 2).
+
+    Returns:
+        (P,) index of the rectangle, ascending, and (P,) of the point.
+    """
+    order = np.argsort(points[:, 0])
+    across = points[order, 0]
+    first = np.searchsorted(across, centers[:, 0] - reach[:, 0], "left")
+    last = np.searchsorted(across, centers[:, 0] + reach[:, 0], "right")
+    counts = np.maximum(last - first, 0)
+    rows = np.repeat(np.arange(len(centers)), counts)
+    # Each rectangle's points by x are first, first + 1, ..., last - 1.
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    columns = order[place]
+    near = np.abs(points[columns, 1] - centers[rows, 1]) <= reach[rows, 1]
+    return rows[near], columns[near]

@@ -50,14 +50,13 @@ def test_iou_counts_corner_pixels():
 
 
 def test_cosine_distance_by_hand():
-    first = np.array([[1.0, 0.0], [0.0, 2.0]])
-    second = np.array([[3.0, 3.0], [1.0, 0.0]])
-    half = 1 - np.sqrt(0.5)
-    assert np.allclose(cosine_distance(first, second), [[half, 0], [half, 1]])
+    first = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    second = np.array([[0.8, 0.6], [1.0, 0.0], [0.6, 0.8]])
+    assert np.allclose(cosine_distance(first, second), [0.2, 1, 0])
 
 
 def test_embeddings_of_no_length_are_at_no_distance():
-    assert cosine_distance(np.empty((2, 0)), np.empty((3, 0))).tolist() == [[0] * 3] * 2
+    assert cosine_distance(np.empty((3, 0)), np.empty((3, 0))).tolist() == [0] * 3
 
 
 def test_costs_are_assigned_as_by_one_solver_over_all():

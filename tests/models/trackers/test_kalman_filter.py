@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fairmot_mm.models.trackers.kalman_filter import KalmanFilter
+from fairmot_mm.models.trackers.kalman_filter import GATE, KalmanFilter, near_pairs
 
 
 @pytest.fixture
@@ -52,18 +52,37 @@ def test_update_is_the_textbook_one(states):
         assert np.allclose(given[1][i], covariance)
 
 
-def test_gating_distance_is_the_squared_mahalanobis_distance(states):
+def test_the_gate_is_by_the_squared_mahalanobis_distance(states):
     means, covariances = states
-    measured = np.vstack((means[:, :4], means[:1, :4] + [30, 10, 0.1, 20]))
-    given = KalmanFilter().gating_distance(means, covariances, measured)
-    assert given.shape == (3, 4)
+    steps = np.random.default_rng(1).normal(0, [12, 12, 0.1, 12], (60, 4))
+    measured = np.concatenate([mean + steps for mean in means[:, :4]])
+    rows, columns, distances = KalmanFilter().gated_pairs(means, covariances, measured)
+    given = {(i, j): d for i, j, d in zip(rows, columns, distances, strict=True)}
     for i in range(3):
         noise = np.square(np.array([1 / 20, 1 / 20, 0, 1 / 20]) * means[i, 3])
         noise[2] = 0.01
         inverse = np.linalg.inv(covariances[i, :4, :4] + np.diag(noise))
-        for j in range(4):
+        for j in range(len(measured)):
             difference = measured[j] - means[i, :4]
-            assert given[i, j] == pytest.approx(difference @ inverse @ difference)
+            distance = difference @ inverse @ difference
+            assert ((i, j) in given) == (distance <= GATE)
+            if distance <= GATE:
+                assert given[i, j] == pytest.approx(distance)
+    assert 30 < len(given) < 150  # some of each
+
+
+@pytest.mark.parametrize(("rectangles", "points"), [(40, 60), (0, 5), (5, 0), (1, 1)])
+def test_near_pairs_are_all_of_them(rectangles, points):
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(0, 20, (rectangles, 2)).round()
+    reach = rng.uniform(0, 5, (rectangles, 2)).round()  # points on borders as well
+    points = rng.uniform(0, 20, (points, 2)).round()
+    inside = (np.abs(points - centers[:, None]) <= reach[:, None]).all(2)
+    rows, columns = near_pairs(centers, reach, points)
+    assert len(rows) == inside.sum()
+    assert inside[rows, columns].all()
+    assert (np.diff(rows) >= 0).all()
+    assert len({*zip(rows, columns, strict=True)}) == len(rows)
 
 
 def test_three_frames_at_once_are_three_predictions(states):
