@@ -154,12 +154,12 @@ class Ledger:
                     changed += 1
                     self._forget(video.name)
                 start = None if video.start is None else video.start.isoformat()
+                given = (video.name, video.address, video.camera, video.size, start)
                 self._db.execute(
                     "INSERT INTO videos (name, address, camera, size, listed_start, "
                     "state) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                     "address = excluded.address, size = excluded.size",
-                    (video.name, video.address, video.camera, video.size, start)
-                    + (WAITING,),
+                    (*given, WAITING),
                 )
         return changed
 

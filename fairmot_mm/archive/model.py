@@ -1,5 +1,6 @@
 """The network that an archive is tracked with, as workers on any machine need it."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -75,16 +76,17 @@ def read_model(
         path = download(str(checkpoint)) if remote else Path(checkpoint).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint at {path}")
-    if config is None:
-        exported = path is not None and is_exported(path)
-        config = Config(read_metadata(path).config) if exported else PACKAGED_CONFIG
-    if not isinstance(config, Config):
-        config = Config.fromfile(config)
-    config.merge_from_dict(cfg_options or {})
+    if isinstance(config, Config):
+        cfg = copy.deepcopy(config)  # the caller's is not changed
+    elif config is None and path is not None and is_exported(path):
+        cfg = Config(read_metadata(path).config)
+    else:
+        cfg = Config.fromfile(config or PACKAGED_CONFIG)
+    cfg.merge_from_dict(cfg_options or {})
     files = {}
     if path is not None:
         # OpenVINO's and ONNX's weights may be in a file beside.
         beside = [path.with_suffix(".bin"), path.with_name(f"{path.name}.data")]
         others = beside if is_exported(path) else []
         files = {x.name: x.read_bytes() for x in [path, *others] if x.is_file()}
-    return ModelFiles(config.to_dict(), None if path is None else path.name, files)
+    return ModelFiles(cfg.to_dict(), None if path is None else path.name, files)

@@ -1,4 +1,4 @@
-"""What a video says of itself: length, rate, size, start; and whether it has pictures."""
+"""What a video says of itself, and whether it has pictures."""
 
 import threading
 from contextlib import closing

@@ -507,7 +507,8 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
-            f"{folder}: another run is writing to it; wait for it, or give another --out"
+            f"{folder}: another run is writing to it; wait for it, or give another "
+            "--out"
         ) from error
     with lock:
         lock.release()  # acquired twice by now

@@ -132,7 +132,7 @@ def _common_frames(
 ) -> Iterator[tuple[slice, slice]]:
     """Rows of the frames that both pieces have."""
     keys = [np.rint(rows.times * _TICKS).astype(np.int64) for rows in (first, second)]
-    for key in np.intersect1d(*keys).tolist():
+    for key in np.intersect1d(keys[0], keys[1]).tolist():
         one, other = (slice(*np.searchsorted(x, (key, key + 1))) for x in keys)
         yield one, other
 

@@ -95,7 +95,7 @@ def is_local(address: str) -> bool:
 
 
 def _file_system(address: str) -> tuple[Any, str]:
-    """fsspec's file system of an address, and the path in it.
+    """The file system of an address, and the path in it.
 
     Raises:
         ImportError: A package is missing for it.
@@ -132,8 +132,8 @@ def _named(name: str, address: str, camera: str, size: int | None) -> Video:
     start = None
     if match := _TIMESTAMP.search(stem):
         with suppress(ValueError):  # digits that are no date
-            year, *rest = map(int, match.groups())
-            start = datetime(year, *rest, tzinfo=UTC)  # type: ignore[misc]
+            start = datetime.strptime("".join(match.groups()), "%Y%m%d%H%M%S")
+            start = start.replace(tzinfo=UTC)
     if start is not None and match is not None:
         stem = (stem[: match.start()] + stem[match.end() :]).strip("-_. ")
     return Video(name, address, folder_name(camera or stem or "camera"), start, size)

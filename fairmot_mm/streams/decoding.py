@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -122,10 +122,11 @@ class Decoder:
         Raises:
             av.FFmpegError: Reading failed.
         """
-        stamps = [packet.pts for packet in self._demux() if packet.size]
-        if not stamps or None in stamps or len(set(stamps)) < len(stamps):
+        found = [packet.pts for packet in self._demux() if packet.size]
+        stamps = sorted({stamp for stamp in found if stamp is not None})
+        if not stamps or len(stamps) < len(found):
             return None
-        return np.array([float(x * self._video.time_base) for x in sorted(stamps)])
+        return np.array([float(stamp * self._time_base) for stamp in stamps])
 
     def frames_between(
         self, begin: float, end: float
@@ -152,11 +153,15 @@ class Decoder:
                     return
                 yield frame, time_
 
+    @property
+    def _time_base(self) -> float:
+        return float(self._video.time_base or 0)
+
     def _seek(self, seconds: float) -> None:
         start = self._video.start_time or 0
         offset = start
         if math.isfinite(seconds):
-            offset = max(start, round(seconds / float(self._video.time_base)))
+            offset = max(start, round(seconds / self._time_base))
         self._container.seek(offset, stream=self._video)
 
     def frames(self) -> Generator[tuple[av.VideoFrame, float | None], None, None]:
@@ -294,8 +299,8 @@ def _open_container(
     limits = (timeout, timeout + 0.5) if is_address(source) or kind else None
     start = time.monotonic()
     try:
-        file = source if hasattr(source, "read") else name
-        container = av.open(file, format=kind, options=options, timeout=limits)
+        file: Any = source if hasattr(source, "read") else name
+        container = av.open(file, "r", kind, options, timeout=limits)
         # Interrupted, it may have been opened in part, or failed for any reason.
         if limits and time.monotonic() - start >= timeout:
             container.close()
