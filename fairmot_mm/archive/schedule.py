@@ -47,9 +47,10 @@ class Schedule:
         self._order = itertools.count()
 
     def __len__(self) -> int:
-        """Least number of jobs that wait."""
-        probes = -(-len(self._videos) // _PROBES)
-        return len(self._alone) + probes + -(-len(self._pieces) // self.batch)
+        """How many workers at most would have something to do, now or soon."""
+        # Each video has at least one piece.
+        pieces = len(self._videos) + len(self._pieces)
+        return len(self._alone) + -(-pieces // self.batch)
 
     def add_videos(self, videos: Iterable[Video]) -> None:
         """Add videos to probe."""
