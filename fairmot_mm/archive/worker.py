@@ -101,7 +101,8 @@ class Worker:
         try:
             return self._load(work), None
         except Exception as error:
-            return [], one_line(error)
+            # The checkpoint as it was called, not this machine's copy.
+            return [], one_line(error).replace(f"{self._folder.name}/checkpoint/", "")
 
     def _load(self, work: Work) -> list[str]:
         if work.version != __version__:

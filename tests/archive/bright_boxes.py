@@ -21,6 +21,7 @@ class BrightBoxes(OnlineMOT):
         super().__init__(data_preprocessor)
         self.tracker = MODELS.build(tracker)
         self.delay = delay
+        self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def loss(self, inputs, data_samples):
         raise NotImplementedError

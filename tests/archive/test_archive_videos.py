@@ -89,7 +89,7 @@ def test_a_malformed_list(tmp_path, text, message):
 def test_a_list_that_is_no_text(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes(b"a.mp4\n\xff\xfe\n")
-    with pytest.raises(ValueError, match="list.txt:2: not UTF-8"):
+    with pytest.raises(ValueError, match=r"list.txt:2: not UTF-8"):
         find_videos(str(path))
 
 

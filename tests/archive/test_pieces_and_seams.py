@@ -1,5 +1,7 @@
 """Videos are cut into pieces, and their tracks joined again."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def test_pieces_cover_a_video(count, every):
         assert len(inside) == piece.num_frames
         assert piece.begin == pytest.approx(piece.first / RATE)
         assert piece.first % every == 0
-    for one, other in zip(pieces, pieces[1:], strict=False):
+    for one, other in itertools.pairwise(pieces):
         assert one.first + one.num_frames - other.first == 10
     assert pieces[0].first == 0
     assert pieces[-1].first + pieces[-1].num_frames == count
@@ -36,7 +38,9 @@ def walk(track, first, last, x=0.0, y=50.0, kind=0, speed=2.0):
     """Rows of a person who walks to the right; frames count from 1."""
     frames = np.arange(first, last + 1)
     count = len(frames)
-    boxes = np.column_stack((x + speed * frames, *(np.full(count, v) for v in (y, 20, 50))))
+    boxes = np.column_stack(
+        (x + speed * frames, *(np.full(count, v) for v in (y, 20, 50)))
+    )
     looks = np.tile(np.eye(4, dtype=np.float16)[kind], (count, 1))
     whole = np.full(count, track), np.zeros(count, int)
     score = np.full(count, 0.9, np.float32)

@@ -39,15 +39,11 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--piece", type=float, nargs="+", default=[4.0], help="seconds; default 4"
     )
-    parser.add_argument(
-        "--overlap", type=float, default=1.0, help="seconds; default 1"
-    )
+    parser.add_argument("--overlap", type=float, default=1.0, help="seconds; default 1")
     return parser
 
 
-def track(
-    tracker: JDETracker, dump: DetectionDump, first: int, last: int
-) -> TrackRows:
+def track(tracker: JDETracker, dump: DetectionDump, first: int, last: int) -> TrackRows:
     """Track the frames from ``first`` to ``last``, from 0, with a tracker anew."""
     import numpy as np
 
@@ -86,9 +82,7 @@ def track_in_pieces(
 
     rate, counts = dump.info.frame_rate, SeamCounts()
     pieces = cut(dump.info.name, np.arange(len(dump)) / rate, piece, overlap)
-    parts = [
-        track(tracker, dump, x.first, x.first + x.num_frames) for x in pieces
-    ]
+    parts = [track(tracker, dump, x.first, x.first + x.num_frames) for x in pieces]
     ends = [(x.first + x.num_frames - 0.5) / rate for x in pieces]
     joined = join_pieces(parts, ends, tracker.max_frames_lost, counts)
     return concatenate(list(joined)), counts, len(pieces) - 1
@@ -126,10 +120,14 @@ def main(args: argparse.Namespace) -> None:
                         joined += counts.by_overlap + counts.by_appearance
                         new += counts.new
                     tracks += len(np.unique(rows.tracks))
-                    write_results(Path(folder, f"{name}.txt"), rows.result_rows()[:, :7])
+                    write_results(
+                        Path(folder, f"{name}.txt"), rows.result_rows()[:, :7]
+                    )
                 figures = evaluate(load_cases(sequences, Path(folder)), "trackeval")
             cells = [figures[COMBINED][key] for key in SHOWN]
-            texts = [f"{100 * x:.2f}" if isinstance(x, float) else str(x) for x in cells]
+            texts = [
+                f"{100 * x:.2f}" if isinstance(x, float) else str(x) for x in cells
+            ]
             what = "one" if piece is None else f"{piece:g} s"
             numbers = map(str, (seams, joined, new, tracks))
             table.add_row(what, *numbers, *texts)

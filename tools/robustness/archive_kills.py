@@ -138,7 +138,9 @@ def descendants(process: int) -> Iterator[tuple[int, str, float]]:
     for path in Path("/proc").glob("[0-9]*"):
         try:
             number = int(path.name)
-            parents[number] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            parents[number] = int(
+                (path / "stat").read_text().rpartition(")")[2].split()[1]
+            )
             line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             pages = int((path / "statm").read_text().split()[1])
         except (OSError, ValueError, UnicodeDecodeError):
@@ -234,7 +236,7 @@ def check_archive(
     if len(files) != good:
         raise RuntimeError(f"{len(files)} result files of {good} videos")
     tracks = f"read_parquet('{out}/tracks/*/*/*.parquet')"
-    twice = duckdb.sql(
+    twice = duckdb.execute(
         f"SELECT video FROM {tracks} GROUP BY video, frame, track HAVING count(*) > 1"
     ).fetchall()
     if twice:
