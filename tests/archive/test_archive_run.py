@@ -68,13 +68,13 @@ def write_blue(path):
 
 @pytest.fixture(scope="module", autouse=True)
 def path_to_model():
-    before = os.environ.get("PYTHONPATH")
-    paths = [str(HERE), str(ROOT), *filter(None, [before])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    sys.path.insert(0, str(HERE))
-    yield
-    sys.path.remove(str(HERE))
-    os.environ["PYTHONPATH"] = before or ""
+    paths = [str(HERE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        # Ray's workers are nice, and would wait for whatever else a machine does.
+        patch.setenv("RAY_worker_niceness", "0")
+        patch.syspath_prepend(str(HERE))
+        yield
 
 
 def write_config(folder, delay=0.0):
