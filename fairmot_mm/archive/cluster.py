@@ -1,5 +1,6 @@
 """Ray: processes on this machine, or on all machines of a cluster."""
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -45,7 +46,10 @@ class Cluster:
             raise ValueError(
                 f"--device {device}: the cluster has no GPU; leave it out, or give cpu"
             )
-        options: dict[str, Any] = dict(num_cpus=1, num_gpus=1 if self.on_gpus else 0)
+        share = 0.0
+        if self.on_gpus:  # several may share one, down to a hundredth
+            share = min(1.0, math.floor(100 * gpus / (workers or gpus)) / 100)
+        options: dict[str, Any] = dict(num_cpus=1, num_gpus=share)
         # Never restarted by Ray: whoever killed it is counted in the ledger first.
         options |= dict(max_restarts=0, max_task_retries=0)
         # One thread works, another one says how far it is.
