@@ -246,22 +246,27 @@ def test_missing_changed_and_new_videos_are_tracked(
     assert len(list(out.glob("tracks/*/*/*.parquet"))) == 3
 
 
-def processes(name):
+def processes(name, ancestor):
+    """Numbers of the processes that one has started, by a part of their command."""
     listed = subprocess.run(
-        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
     )
-    return [int(x.split()[0]) for x in listed.stdout.splitlines() if name in x]
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
+    family = {ancestor}
+    while more := {int(x[0]) for x in rows if int(x[1]) in family} - family:
+        family |= more
+    return [int(x[0]) for x in rows if int(x[0]) in family and name in x[-1]]
 
 
 def test_killed_workers_lose_nothing(tmp_path):
-    config = write_config(tmp_path, delay=0.01)
+    config = write_config(tmp_path, delay=0.05)
     for i in range(8):
         write_walks(tmp_path / f"recordings/{i}.mp4", 60, seed=i)
     killed = []
 
     def kill(progress):
         if progress.workers and len(killed) < 2 and progress.done > 2 * len(killed):
-            pids = processes("ray::Worker")
+            pids = processes("ray::Worker", os.getpid())
             if pids:
                 os.kill(pids[0], signal.SIGKILL)
                 killed.append(pids[0])
@@ -275,6 +280,14 @@ def test_killed_workers_lose_nothing(tmp_path):
     assert summary.failures == []
     assert {row["frames"] for row in ledger(out).values()} == {60}
     assert len(list(out.glob("tracks/*/*/*.parquet"))) == 8
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
@@ -296,6 +309,8 @@ def test_an_interrupted_run_goes_on(tmp_path):
     while not list(out.glob("tracks/*/*/*.parquet")) and time.monotonic() < end:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
+    family = processes("", process.pid)
+    assert len(family) > 3  # Ray's
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     start = time.monotonic()
     stdout, stderr = process.communicate(timeout=120)
@@ -303,8 +318,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert time.monotonic() - start < 60  # two seconds on an idle machine
     assert "Traceback" not in stderr
     assert not list(out.rglob("*.partial"))
-    left = [pid for pid in processes("fairmot-ray-") if pid != os.getpid()]
-    assert not left
+    assert not any(map(is_running, family))
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
     assert 1 <= len(done) < 4
     states = [row["state"] for row in ledger(out).values()]
