@@ -106,7 +106,7 @@ def open_cluster(
                 raise
             raise OSError(
                 f"--ray {address}: no Ray cluster there ({error}); start one by: ray "
-                "start --head"
+                "start --head; one that asks for a token needs RAY_AUTH_MODE=token"
             ) from error
         _say_no_deaths()
         try:

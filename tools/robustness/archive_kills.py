@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import secrets
 import signal
 import socket
 import sqlite3
@@ -284,6 +285,8 @@ def add_node(args: argparse.Namespace, folder: Path) -> None:
     """A cluster of one core, which another one joins in mid-run."""
     from fairmot_mm.archive import track_archive
 
+    # A token of this cluster's own, which nobody else has.
+    os.environ |= dict(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     count = args.videos or 60
     make_videos(folder / "recordings", count, args.frames)
     port, speed = free_port(), Speed()
