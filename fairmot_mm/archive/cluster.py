@@ -97,7 +97,6 @@ def open_cluster(
                         num_cpus=max(workers or 0, os.cpu_count() or 1),
                         include_dashboard=_has_dashboard(),
                         object_store_memory=_OBJECT_STORE,
-                        _node_ip_address="127.0.0.1",
                         _temp_dir=folder,
                         **quiet,
                     )
@@ -108,7 +107,6 @@ def open_cluster(
                 f"--ray {address}: no Ray cluster there ({error}); start one by: ray "
                 "start --head; one that asks for a token needs RAY_AUTH_MODE=token"
             ) from error
-        _say_no_deaths()
         try:
             yield Cluster(workers, device)
         finally:
@@ -146,11 +144,3 @@ def _has_dashboard() -> bool:
 
         return True
     return False
-
-
-def _say_no_deaths() -> None:
-    """Keep Ray from printing ten lines for each dead worker, which we count."""
-    with suppress(ImportError, AttributeError, KeyError):
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
-
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")

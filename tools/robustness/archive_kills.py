@@ -178,7 +178,8 @@ def kill_workers(args: argparse.Namespace, folder: Path) -> None:
         family = list(descendants(process.pid))
         workers = [(x, size) for x, line, size in family if "ray::Worker" in line]
         driver = next((size for x, _, size in family if x == process.pid), 0.0)
-        memory.append((done, driver))
+        if driver:
+            memory.append((done, driver))
         if kills < len(due) and done >= due[kills] and workers:
             victim, size = rng.choice(workers)
             os.kill(victim, signal.SIGKILL)
@@ -261,6 +262,8 @@ class Speed:
     def of(self, workers: int) -> float:
         """While so many had loaded the network."""
         chosen = [(moment, frames) for moment, frames, x in self.counts if x == workers]
+        if len(chosen) < 2:
+            raise RuntimeError(f"never {workers} workers: give more --videos")
         (begin, first), (end, last) = chosen[0], chosen[-1]
         return (last - first) / (end - begin)
 
