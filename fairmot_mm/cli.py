@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train.py",
     "test": "test.py",
     "track": "track_video.py",
+    "archive": "archive.py",
     "track-detections": "track_detections.py",
     "tune": "tune_tracker.py",
     "link": "link_tracks.py",

@@ -12,12 +12,11 @@ files do, 2 for a mistake, 3 if a stream was lost for good, 130 if interrupted.
 import argparse
 import os
 import re
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ from fairmot_mm.utils.command_line import (
     open_config,
     running,
 )
+from fairmot_mm.utils.signals import INTERRUPTED, stopped_by_signals
 
 if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from mmdet.structures import TrackDataSample
@@ -41,9 +41,7 @@ if TYPE_CHECKING:  # so that --help need not wait for the toolboxes
     from fairmot_mm.streams import Counter, Frame, StreamSettings
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi")
-# The exit status of a program that Ctrl-C ended.
-INTERRUPTED = 128 + signal.SIGINT
-# That of one that lost a stream for good.
+# The exit status of a program that lost a stream for good.
 LOST = 3
 
 
@@ -206,25 +204,6 @@ def make_counters(
         for name in names
         if lines[name] or zones[name]
     }
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second one ends the program at once."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, handle) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @command(make_parser)

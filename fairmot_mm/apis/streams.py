@@ -51,6 +51,8 @@ class StreamSummary:
         num_frames: Frames tracked.
         num_dropped: Frames that live mode passed over.
         num_losses: How often the connection was lost.
+        num_damaged: Packets that could not be decoded.
+        num_ignored: Detections that could not be tracked.
         error: What ended the stream, if it did not end as a file does.
         counts: Of its lines and zones, see :meth:`Counter.counts`.
     """
@@ -58,6 +60,8 @@ class StreamSummary:
     num_frames: int = 0
     num_dropped: int = 0
     num_losses: int = 0
+    num_damaged: int = 0
+    num_ignored: int = 0
     error: Exception | None = None
     counts: list[dict] = field(default_factory=list)
 
@@ -70,7 +74,7 @@ def track_streams(
     formats: Sequence[str] = ("txt",),
     rotate: int | None = None,
     with_embeddings: bool = False,
-    settings: StreamSettings | None = None,
+    settings: StreamSettings | Mapping[str, StreamSettings] | None = None,
     counters: Mapping[str, Counter] | None = None,
     page: PageServer | None = None,
     on_frame: OnFrame | None = None,
@@ -99,7 +103,7 @@ def track_streams(
         rotate: Seconds after which new files begin; None writes one of each.
         with_embeddings: Whether JSON lines and Parquet hold the tracks' embeddings,
             for which ``model.tracker.output_embeddings`` must be set.
-        settings: How the streams are read.
+        settings: How the streams are read, all alike or by name.
         counters: Lines and zones, by the name of the stream.
         page: Shows the streams; started by the caller.
         on_frame: Called with the stream's name, the frame and its tracks.
@@ -124,10 +128,11 @@ def track_streams(
     with ExitStack() as stack:
         streams = []
         for name, source in sources.items():
+            own = settings.get(name) if isinstance(settings, Mapping) else settings
             stream = _Stream(
                 name=name,
                 source=source,
-                settings=settings or StreamSettings(),
+                settings=own or StreamSettings(),
                 model=with_own_tracker(model),
                 classes=names,
                 files=files[name],
@@ -367,6 +372,7 @@ class _Stream:
         summary, reader, now = self.summary, self.reader, time.monotonic()
         summary.num_dropped = reader.num_dropped
         summary.num_losses = reader.stream.num_losses
+        summary.num_damaged = reader.stream.num_damaged
         if self.view is not None and now - self._reported > _REPORT:
             self._reported = now
             losses = summary.num_losses
@@ -379,9 +385,11 @@ class _Stream:
             self._files.close()
         except Exception as caught:
             error = error or caught
+        self._report()
         self.reader.close()
         summary = self.summary
         summary.error = error
+        summary.num_ignored = getattr(self.model.tracker, "num_dropped", 0)
         if self.counter is not None:
             summary.counts = self.counter.counts()
         if self.view is not None:

@@ -35,7 +35,7 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
         ValueError: If it is damaged, no checkpoint, or holds more than it may.
     """
     path = resolve(path)
-    path = _download(str(path)) if is_url(path) else Path(path).expanduser()
+    path = download(str(path)) if is_url(path) else Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     if damage := find_damage(path):
@@ -66,7 +66,7 @@ def is_url(path: str | Path) -> bool:
     return str(path).startswith(("http://", "https://"))
 
 
-def _download(url: str) -> Path:
+def download(url: str) -> Path:
     """Download a file to where MMEngine looks for it, if it is not there yet."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
     if not path.is_file():

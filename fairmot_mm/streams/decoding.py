@@ -1,5 +1,6 @@
 """Frames of one opened video, by PyAV."""
 
+import itertools
 import math
 import queue
 import re
@@ -7,7 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -23,19 +27,23 @@ _MOST_ERRORS = 16
 # Microseconds of a live stream that opening looks at; five seconds and more without it.
 _ANALYSIS = 2_000_000
 _WAITING = 64  # packets that were received and are not yet decoded
+# Seconds to begin earlier where a seek lands too late; the last is the beginning.
+_SEEK_BACK = (0.0, 5.0, 60.0, math.inf)
+
+Source = str | Path | int | BinaryIO
 
 
-def is_address(source: str | Path | int) -> bool:
+def is_address(source: Source) -> bool:
     """Whether a source is on the network."""
     return isinstance(source, str) and _ADDRESS.match(source) is not None
 
 
-def is_camera(source: str | Path | int) -> bool:
+def is_camera(source: Source) -> bool:
     """Whether a source is a camera of this machine."""
     return isinstance(source, int) or _DEVICE.fullmatch(str(source)) is not None
 
 
-def shown(source: str | Path | int) -> str:
+def shown(source: Source) -> str:
     """A source as messages name it, without the password of a camera."""
     return re.sub(r"(?<=://)[^/@]*@", "***@", str(source))
 
@@ -65,11 +73,12 @@ class Decoder:
     """An opened video file, network stream or camera.
 
     Args:
-        source: File, address, ``/dev/video*`` or number of a camera.
+        source: File, address, ``/dev/video*``, number of a camera, or a file that is
+            open for reading.
         live: Ask for little delay, rather than for speed.
         timeout: Seconds to open, and to wait for data of an address or a camera.
         closed: Ends waiting once it is set.
-        threads: Threads that decode; 0 leaves the number to FFmpeg.
+        threads: Threads that decode; 0 leaves it to FFmpeg.
 
     Raises:
         OSError: It cannot be opened in time, or has no video.
@@ -77,7 +86,7 @@ class Decoder:
 
     def __init__(
         self,
-        source: str | Path | int,
+        source: Source,
         live: bool,
         timeout: float,
         closed: threading.Event,
@@ -108,7 +117,74 @@ class Decoder:
             return 0
         return round(self._container.duration / av.time_base * self.frame_rate)
 
-    def frames(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._video.width, self._video.height
+
+    @property
+    def created(self) -> datetime | None:
+        """When a recording began, if it says so."""
+        try:
+            text = self._container.metadata.get("creation_time", "")
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment if moment.year > 1970 else None  # a clock that was not set
+
+    def frame_times(self) -> np.ndarray | None:
+        """Timestamps (n,) of a recording's frames in seconds, ascending.
+
+        They are those of its packets, which are read and not decoded. None if there are
+        packets without one, or two with the same.
+
+        Raises:
+            av.FFmpegError: Reading failed.
+        """
+        found = [packet.pts for packet in self._demux() if packet.size]
+        stamps = sorted({stamp for stamp in found if stamp is not None})
+        if not stamps or len(stamps) < len(found):
+            return None
+        return np.array([float(stamp * self._time_base) for stamp in stamps])
+
+    def frames_between(
+        self, begin: float, end: float
+    ) -> Generator[tuple[av.VideoFrame, float | None], None, None]:
+        """Frames of a recording from a timestamp on, and before another one.
+
+        Raises:
+            av.FFmpegError: Reading failed.
+        """
+        for back in _SEEK_BACK:
+            self._seek(begin - back)
+            self.num_damaged = 0
+            frames = self.frames()
+            first = next(frames, None)
+            # Seeks go by the packets, and may land behind the frame asked for.
+            if back == math.inf or (first is not None and (first[1] or 0) <= begin):
+                break
+            frames.close()
+        with closing(frames):
+            for frame, time_ in itertools.chain([first] if first else [], frames):
+                if time_ is None or time_ < begin:
+                    continue
+                if time_ >= end:
+                    return
+                yield frame, time_
+
+    @property
+    def _time_base(self) -> float:
+        return float(self._video.time_base or 0)
+
+    def _seek(self, seconds: float) -> None:
+        start = self._video.start_time or 0
+        offset = start
+        if math.isfinite(seconds):
+            offset = max(start, round(seconds / self._time_base))
+        self._container.seek(offset, stream=self._video)
+
+    def frames(self) -> Generator[tuple[av.VideoFrame, float | None], None, None]:
         """Frames with their timestamps in seconds.
 
         What is damaged is left out and counted.
@@ -176,7 +252,7 @@ class Decoder:
 
 
 def _open(
-    source: str | Path | int, live: bool, timeout: float, closed: threading.Event
+    source: Source, live: bool, timeout: float, closed: threading.Event
 ) -> av.container.InputContainer:
     """Open in a thread, because looking up a name and some cameras can't be stopped."""
     done: queue.SimpleQueue = queue.SimpleQueue()
@@ -209,7 +285,7 @@ def _open(
 
 
 def _open_container(
-    source: str | Path | int, live: bool, timeout: float
+    source: Source, live: bool, timeout: float
 ) -> av.container.InputContainer:
     options, kind, name = {}, None, str(source)
     if live:
@@ -229,7 +305,8 @@ def _open_container(
     limits = (timeout, timeout + 0.5) if is_address(source) or kind else None
     start = time.monotonic()
     try:
-        container = av.open(name, format=kind, options=options, timeout=limits)
+        file: Any = source if hasattr(source, "read") else name
+        container = av.open(file, "r", kind, options, timeout=limits)
         # Interrupted, it may have been opened in part, or failed for any reason.
         if limits and time.monotonic() - start >= timeout:
             container.close()

@@ -170,14 +170,9 @@ class ParquetSink:
         self, path: str | Path, records: TrackRecords, seconds: float = 60
     ) -> None:
         pa = import_pyarrow()
-        text, number, integer = pa.string(), pa.float32(), pa.int64()
-        types = {"time": pa.float64(), "wall_clock": pa.timestamp("ms", tz="UTC")}
-        types |= {"stream": text, "class": text, "frame": integer, "track": integer}
-        fields = [(name, types.get(name, number)) for name in COLUMNS]
-        if records.with_embeddings:
-            fields.append(("embedding", pa.list_(pa.float16())))
         self.path, self.seconds = Path(path), seconds
-        self._records, self._schema = records, pa.schema(fields)
+        self._records = records
+        self._schema = pa.schema(parquet_types(records.with_embeddings).items())
         self._waiting: list[dict[str, Any]] = []
         self._since = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,6 +232,16 @@ def import_pyarrow() -> ModuleType:
             "Parquet files need pyarrow: pip install 'fairmot_mm[cameras]'"
         ) from error
     return pyarrow
+
+
+def parquet_types(with_embeddings: bool) -> dict[str, Any]:
+    """Types of the columns in Parquet files, for pyarrow."""
+    pa = import_pyarrow()
+    text, number, integer = pa.string(), pa.float32(), pa.int64()
+    types = dict.fromkeys(COLUMNS, number)
+    types |= {"time": pa.float64(), "wall_clock": pa.timestamp("ms", tz="UTC")}
+    types |= {"stream": text, "class": text, "frame": integer, "track": integer}
+    return types | ({"embedding": pa.list_(pa.float16())} if with_embeddings else {})
 
 
 def _last_number(path: Path) -> int:

@@ -54,8 +54,8 @@ def open_scaled(
         OSError: The source cannot be opened.
         ValueError: See :func:`open_source`.
     """
-    settings = StreamSettings(frame_rate=frame_rate, live=False)
-    stream = Stream(source, settings, threads=1)
+    settings = StreamSettings(frame_rate=frame_rate, live=False, threads=1)
+    stream = Stream(source, settings)
     stream.open()
     return stream.frame_rate, _scaled(until_lost(stream), size, keep_frames)
 

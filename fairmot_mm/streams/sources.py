@@ -53,6 +53,10 @@ class StreamSettings:
         reconnect: Come back after a loss, until closed.
         first_wait: Seconds before the first attempt to come back; each further wait is
             twice as long, up to a minute.
+        section: Of a recording, the timestamps in seconds, as the file has them, from
+            which on and before which frames are taken; all if None. Numbers and times
+            count from the first frame taken.
+        threads: Threads that decode; 0 leaves it to FFmpeg.
 
     Raises:
         ValueError: One of them is out of range.
@@ -64,6 +68,8 @@ class StreamSettings:
     timeout: float = 10.0
     reconnect: bool = False
     first_wait: float = 1.0
+    section: tuple[float, float] | None = None
+    threads: int = 0
 
     def __post_init__(self) -> None:
         if self.frame_rate is not None:
@@ -84,7 +90,6 @@ class Stream:
     Args:
         source: Video file, address, number of a camera, or folder of images.
         settings: How it is read.
-        threads: See :class:`Decoder`.
 
     Attributes:
         frame_rate: Frames per second that it yields; known once it is open.
@@ -97,10 +102,8 @@ class Stream:
         self,
         source: str | Path | int,
         settings: StreamSettings | None = None,
-        threads: int = 0,
     ) -> None:
         self.source, self.settings = source, settings or StreamSettings()
-        self._threads = threads
         live = self.settings.live
         remote = is_address(source) or is_camera(source)
         self.live = remote if live is None else live
@@ -240,8 +243,10 @@ class Stream:
             return
         decoder, reason = self._decoder, "the stream ended"
         assert decoder is not None, "open() comes first"
+        section = self.settings.section
+        frames = decoder.frames_between(*section) if section else decoder.frames()
         try:
-            for frame, timestamp in decoder.frames():
+            for frame, timestamp in frames:
                 count += 1
                 yield timestamp, frame
         except (TimeoutError, av.error.ExitError):
@@ -250,7 +255,7 @@ class Stream:
             reason = error.strerror or "reading failed"
         if self._closed.is_set():
             return
-        announced = decoder.num_announced
+        announced = 0 if section else decoder.num_announced
         ended = reason == "the stream ended"
         if not self._remote or (announced and ended):
             if count < announced or not ended:
@@ -309,7 +314,8 @@ class Stream:
 
     def _connect(self) -> None:
         timeout = self.settings.timeout
-        decoder = Decoder(self.source, self.live, timeout, self._closed, self._threads)
+        threads = self.settings.threads
+        decoder = Decoder(self.source, self.live, timeout, self._closed, threads)
         with self._lock:
             self._decoder = decoder
             if self._closed.is_set() and not self._iterating:

@@ -1,5 +1,8 @@
 """Joining and smoothing of tracks after tracking, with all frames known."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +21,9 @@ _LARGEST_GROWTH = np.log(1.5)  # of the height over a gap
 _DEVIATION, _DEVIATION_PER_FRAME = 0.3, 0.03
 _WINDOW, _OVERLAP = 500, 50  # frames smoothed at once, as that takes their cube
 _NOISE = 0.03  # standard deviation of a box's edge by the height of the box
+
+
+Track = tuple[np.ndarray, np.ndarray]  # rows (n, 8), embeddings (n, D)
 
 
 @dataclass(frozen=True)
@@ -64,17 +70,9 @@ def link_tracks(
     identities = np.unique(rows[:, 1])
     order = np.argsort(rows[:, 0], kind="stable")
     rows, embeddings = rows[order], embeddings[order]
-    starts, ends = [], []
-    for identity in identities:
-        chosen = rows[:, 1] == identity
-        track, looks = rows[chosen], embeddings[chosen]
-        starts.append(_end(track[:_MOTION_FRAMES], looks[:_APPEARANCE_BOXES], 0))
-        ends.append(_end(track[-_MOTION_FRAMES:], looks[-_APPEARANCE_BOXES:], -1))
-    costs = np.full((len(identities),) * 2, np.inf)
-    for i, end in enumerate(ends):
-        for j, start in enumerate(starts):
-            if 0 < start.frame - end.frame <= max_gap + 1 and start.label == end.label:
-                costs[i, j] = _cost(end, start, embedding_limit, motion_limit)
+    masks = [rows[:, 1] == identity for identity in identities]
+    tracks = [(rows[chosen], embeddings[chosen]) for chosen in masks]
+    costs = link_costs(tracks, tracks, max_gap, embedding_limit, motion_limit)
     firsts, seconds = assign(costs, 1.0)
     parent = dict(zip(identities[seconds], identities[firsts], strict=True))
 
@@ -86,6 +84,42 @@ def link_tracks(
     linked = rows.copy()
     linked[:, 1] = [root(identity) for identity in rows[:, 1]]
     return linked[np.lexsort((linked[:, 1], linked[:, 0]))], len(firsts)
+
+
+def link_costs(
+    firsts: Sequence[Track],
+    seconds: Sequence[Track],
+    max_gap: int,
+    embedding_limit: float = 0.15,
+    motion_limit: float = 1.0,
+) -> np.ndarray:
+    """What it costs that a track goes on as another one, see :func:`link_tracks`.
+
+    Args:
+        firsts: For each track, its rows and their embeddings by frame; at least its
+            last 30 boxes.
+        seconds: The same, at least the first 30 boxes.
+        max_gap: Longest gap in frames.
+        embedding_limit: Greatest cosine distance.
+        motion_limit: Greatest distance from where a track is expected.
+
+    Returns:
+        (N, M) costs up to 1, infinite where it cannot be.
+    """
+    ends = [
+        _end(rows[-_MOTION_FRAMES:], looks[-_APPEARANCE_BOXES:], -1)
+        for rows, looks in firsts
+    ]
+    starts = [
+        _end(rows[:_MOTION_FRAMES], looks[:_APPEARANCE_BOXES], 0)
+        for rows, looks in seconds
+    ]
+    costs = np.full((len(ends), len(starts)), np.inf)
+    for i, end in enumerate(ends):
+        for j, start in enumerate(starts):
+            if 0 < start.frame - end.frame <= max_gap + 1 and start.label == end.label:
+                costs[i, j] = _cost(end, start, embedding_limit, motion_limit)
+    return costs
 
 
 def smooth_tracks(rows: np.ndarray, tau: float = 10.0) -> np.ndarray:
@@ -169,6 +203,8 @@ def _cost(end: _End, start: _End, embedding_limit: float, motion_limit: float) -
     """Cost of a joint, at most 1 if it is possible."""
     gap = start.frame - end.frame
     height = (end.state[2] + start.state[2]) / 2
+    if min(end.state[2], start.state[2]) <= 0:  # extrapolated too far by the tracker
+        return np.inf
     if abs(np.log(start.state[2] / end.state[2])) > _LARGEST_GROWTH:
         return np.inf
     misses = (end.at(start.frame) - start.state, start.at(end.frame) - end.state)
