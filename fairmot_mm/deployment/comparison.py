@@ -100,10 +100,10 @@ def _at_peaks(
     count = max(_FEWEST, int((ours["scores"] > score_thr).sum()))
     count = min(count, int((ours["scores"] > 0).sum()))
     # The exported network is asked for PyTorch's cells and boxes, whatever its own are.
-    best = [out[:count] for out in outputs[2:5]]
+    cells, sizes, offsets = (out[:count] for out in outputs[2:5])
     map_hw, input_hw = backend.metadata.map_hw, backend.metadata.input_hw
-    boxes = decode_boxes(*best, map_hw, input_hw)
-    theirs = backend.run(frame, every.numpy(), best[0].numpy(), boxes.numpy())
+    boxes = decode_boxes(cells, sizes, offsets, map_hw, input_hw)
+    theirs = backend.run(frame, every.numpy(), cells.numpy(), boxes.numpy())
     first, width = len(theirs["scores"]), map_hw[1]
     scores = np.concatenate(
         (_nearest(ours, theirs, count, width), _nearest(theirs, ours, count, width))

@@ -117,8 +117,8 @@ class ExportedFairMOT(OnlineMOT):
         if len(true):
             cells, inside = cells_of_boxes(true, meta, map_hw, input_hw)
             boxes = image_to_input(true, meta, input_hw)
-        inputs = (frame.contiguous(), torch.tensor([self.min_score]), cells, boxes)
-        arrays = self.backend.run(*(x.numpy() for x in inputs))
+        given = (frame.contiguous(), torch.tensor([self.min_score]), cells, boxes)
+        arrays = self.backend.run(*(x.numpy() for x in given))
         out = {name: torch.from_numpy(array) for name, array in arrays.items()}
         count = len(out["positions"]) - len(cells)
         if gt_instances is not None:
@@ -126,8 +126,10 @@ class ExportedFairMOT(OnlineMOT):
             if len(true):
                 embeddings = embeddings * inside[:, None]
             gt_instances.embeddings = embeddings
-        at_peaks = [out[name][:count] for name in ("positions", "sizes", "offsets")]
-        pixels = decode_boxes(*at_peaks, map_hw, input_hw)
+        positions, sizes, offsets = (
+            out[name][:count] for name in ("positions", "sizes", "offsets")
+        )
+        pixels = decode_boxes(positions, sizes, offsets, map_hw, input_hw)
         return InstanceData(
             bboxes=input_to_image(pixels, meta, input_hw),
             scores=out["scores"][:count],

@@ -164,7 +164,9 @@ def write_video(sequences: Sequence[MOTSequence], path: Path) -> Path:
         stream.pix_fmt = "yuv420p"
         for number in range(1, min(chosen.length, TIMED_FRAMES) + 1):
             image = cv2.resize(read_image(chosen.image_path(number)), VIDEO_SIZE)
-            frame = av.VideoFrame.from_ndarray(np.asarray(image), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(
+                np.asarray(image, np.uint8), format="bgr24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
