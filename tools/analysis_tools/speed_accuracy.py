@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,24 +152,16 @@ def models(
 
 def write_video(sequences: Sequence[MOTSequence], path: Path) -> Path:
     """The first frames of the largest sequence as a 1080p H.264 file."""
-    import av
     import cv2
-    import numpy as np
 
     from fairmot_mm.formats.images import read_image
+    from fairmot_mm.streams import VideoWriter
 
     chosen = max(sequences, key=lambda s: s.width * s.height)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height = VIDEO_SIZE
-        stream.pix_fmt = "yuv420p"
+    with closing(VideoWriter(path, 30)) as writer:
         for number in range(1, min(chosen.length, TIMED_FRAMES) + 1):
             image = cv2.resize(read_image(chosen.image_path(number)), VIDEO_SIZE)
-            frame = av.VideoFrame.from_ndarray(
-                np.asarray(image, np.uint8), format="bgr24"
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            writer.write(image)
     return path
 
 
