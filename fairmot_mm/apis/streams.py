@@ -21,13 +21,13 @@ from fairmot_mm.streams import (
     Counter,
     CountsSink,
     Frame,
-    LateSink,
     PageServer,
     Sink,
     StreamReader,
     StreamSettings,
     StreamView,
     open_sink,
+    sink_at,
     write_behind,
 )
 from fairmot_mm.structures.frame_rate import DEFAULT_FRAME_RATE
@@ -144,7 +144,8 @@ def track_streams(
             )
             stack.callback(stream.close)
             streams.append(stream)
-        _run(model, streams, stop or threading.Event(), max_batch)
+        network = with_own_tracker(model)  # embeds what trackers look at alone
+        _run(network, streams, stop or threading.Event(), max_batch)
     return {stream.name: stream.summary for stream in streams}
 
 
@@ -341,7 +342,7 @@ class _Stream:
             )
         if (counter := self.counter) is not None and self.files:
             path = self.files[0].with_name(f"{self.files[0].stem}.counts.csv")
-            yield LateSink(lambda path: CountsSink(path, counter), path)
+            yield sink_at(lambda part: CountsSink(part, counter), path, self.rotate)
 
     def _write(self, frame: Frame, tracks: InstanceData) -> None:
         """In the stream's own thread."""

@@ -13,7 +13,7 @@ from .frame import Frame
 from .page import PageServer
 from .reader import StreamReader
 from .records import CsvSink, JsonLinesSink, ParquetSink, TrackRecords
-from .rotation import LateSink, RotatingSink, Sink, parse_duration
+from .rotation import RotatingSink, Sink, parse_duration, sink_at
 from .scaling import open_scaled
 from .sinks import ResultsSink, StreamVideoSink, VideoSink, open_sink
 from .sources import Stream, StreamLost, StreamSettings, open_source, open_stream
@@ -28,7 +28,6 @@ __all__ = [
     "FragmentedVideoWriter",
     "Frame",
     "JsonLinesSink",
-    "LateSink",
     "Line",
     "PageServer",
     "ParquetSink",
@@ -55,6 +54,7 @@ __all__ = [
     "parse_line",
     "parse_zone",
     "read_ahead",
+    "sink_at",
     "to_supervision",
     "write_behind",
 ]

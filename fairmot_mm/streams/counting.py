@@ -351,7 +351,8 @@ class CountsSink:
         self._clock = clock or WallClock()
         self._file.append(csv_lines([("time", "wall_clock", *_COLUMNS)]))
         self._written: dict[tuple, list] = {}
-        self._stamp: tuple[float, str] | None = None  # of the last frame
+        self._stamp = 0.0, ""  # of the last frame
+        self._last: list[dict] = []  # its counts: the counter may be a frame ahead
 
     def write(self, frame: Frame, tracks: InstanceData) -> None:
         """Append the counts that this frame has changed.
@@ -360,7 +361,8 @@ class CountsSink:
             OSError: See :meth:`FrameFile.append`.
         """
         changed = []
-        for row in self._counter.counts():
+        self._last = self._counter.counts()
+        for row in self._last:
             key, counts = (row["kind"], row["name"], row["class"]), _counts(row)
             if self._written.get(key) != counts:
                 changed.append(row)
@@ -369,18 +371,18 @@ class CountsSink:
         self._append(changed)
 
     def close(self) -> None:
-        """Append all counts and close the file.
+        """Append the last frame's counts and close the file.
 
         Raises:
             OSError: See :meth:`FrameFile.append`.
         """
         try:
-            self._append(self._counter.counts())
+            self._append(self._last)
         finally:
             self._file.close()
 
     def _append(self, rows: list[dict]) -> None:
-        if self._stamp is not None and rows:
+        if rows:
             lines = [(*self._stamp, *row.values()) for row in rows]
             self._file.append(csv_lines(lines))
 

@@ -122,6 +122,26 @@ class RotatingSink:
             sink.close()
 
 
+def sink_at(
+    make: Callable[[Path], Sink],
+    path: str | Path,
+    rotate: int | None = None,
+    start: datetime | None = None,
+) -> Sink:
+    """A sink whose file begins with the first frame.
+
+    Args:
+        make: Opens a sink for a path.
+        path: The file, or its name without times.
+        rotate: Seconds after which another file begins, see :class:`RotatingSink`; None
+            writes a single one.
+        start: See :class:`WallClock`.
+    """
+    if rotate is None:
+        return LateSink(make, path)
+    return RotatingSink(make, path, rotate, start)
+
+
 def free_path(path: Path) -> Path:
     """The path, or where there is a file already ``NAME-2.mp4``, ``NAME-3.mp4``, ..."""
     free, number = path, 1

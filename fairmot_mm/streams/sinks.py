@@ -14,7 +14,7 @@ from .appending import FrameFile, check_writable
 from .fragmented_video import FragmentedVideoWriter
 from .frame import Frame
 from .records import CsvSink, JsonLinesSink, ParquetSink, TrackRecords, import_pyarrow
-from .rotation import LateSink, RotatingSink, Sink, free_path
+from .rotation import Sink, free_path, sink_at
 from .video_writer import VideoWriter
 
 _WITH_EMBEDDINGS = (".jsonl", ".parquet")
@@ -175,9 +175,7 @@ def open_sink(
         import_pyarrow()
     check_writable(path)
     records = TrackRecords(stream, class_names, start, with_embeddings)
-    if rotate is not None:
-        return RotatingSink(makers[suffix], path, rotate, start)
-    return LateSink(makers[suffix], path)
+    return sink_at(makers[suffix], path, rotate, start)
 
 
 def _draw(

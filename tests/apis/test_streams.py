@@ -99,6 +99,31 @@ def test_each_stream_has_its_own_tracks(model, tmp_path):
     assert sum(model.batches) == 32
 
 
+def test_what_scores_too_low_to_be_tracked_is_left_out(model, tmp_path, monkeypatch):
+    """The peaks of a real network, of two videos in one batch."""
+    network = init_model(model.cfg, device="cpu")
+    sources = {
+        name: write_walk(tmp_path / f"{name}.mp4", frames=3) for name in ("a", "b")
+    }
+    found = []
+    plain = type(network).predict_frames
+
+    def predict_frames(self, *inputs):
+        found.extend(plain(self, *inputs))
+        return found[-len(inputs[0]) :]
+
+    monkeypatch.setattr(type(network), "predict_frames", predict_frames)
+    network.tracker.obj_score_thr = 0.0
+    track_streams(network, sources)
+    every = found.copy()
+    threshold = float(torch.cat([x.scores for x in every]).median())
+    found.clear()
+    network.tracker.obj_score_thr = threshold
+    track_streams(network, sources)
+    chosen = sum(int((x.scores > threshold).sum()) for x in every)
+    assert 0 < chosen <= sum(map(len, found)) < sum(map(len, every))
+
+
 def test_a_stream_that_dies_takes_no_other_with_it(model, tmp_path):
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(b"no video at all")

@@ -1,5 +1,7 @@
 import csv
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from fairmot_mm.streams import (
     Zone,
     parse_line,
     parse_zone,
+    sink_at,
     to_supervision,
 )
 
@@ -160,6 +163,28 @@ def test_counts_over_time(tmp_path):
     ]
     assert rows[-1]["dwell_max"] == "0.9"
     assert rows[0]["wall_clock"].endswith("Z")
+
+
+def test_counts_are_cut_by_time(tmp_path):
+    """Each file begins with what has been counted so far, and ends with it."""
+    start = datetime(2026, 11, 27, 0, 59, 59, 500000, UTC)
+    counter = Counter([DOOR], [], ("person",))
+    path = tmp_path / "yard.counts.csv"
+    sink = sink_at(lambda part: CountsSink(part, counter), path, 3600, start)
+    with closing(sink):
+        for i in range(20):
+            now = frame(i, i / 10)  # two people: over the line at frames 3 and 5
+            people = tracks((1, 0, 100, 65 - 10 * i), (2, 0, 60, 85 - 10 * i))
+            counter.update(now, people)
+            sink.write(now, people)
+    got = {}
+    for file in tmp_path.iterdir():
+        with file.open(newline="") as opened:
+            got[file.name] = [(r["time"], r["in"]) for r in csv.DictReader(opened)]
+    assert got == {
+        "yard.counts-20261127T000000Z.csv": [("0.0", "0"), ("0.4", "1"), ("0.4", "1")],
+        "yard.counts-20261127T010000Z.csv": [("0.5", "1"), ("0.6", "2"), ("1.9", "2")],
+    }
 
 
 def test_drawing_is_another_image():
