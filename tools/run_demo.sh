@@ -24,9 +24,9 @@ track() { # CHECKPOINT NAME
 
 echo "[demo] 1/4 rendering sequences of one street; no person is in two of them"
 "$python" tools/make_synthetic_mot.py "$output/training" \
-  --train 16 --test 0 --frames 20 --people 8 --size 512x288 --street 3 --overwrite
+  --train 32 --test 0 --frames 10 --people 8 --size 768x320 --street 22 --overwrite
 "$python" tools/make_synthetic_mot.py "$output/unseen" \
-  --train 0 --test 2 --frames 60 --people 6 --size 512x288 --street 3 --overwrite
+  --train 0 --test 2 --frames 60 --people 6 --size 768x320 --street 22 --overwrite
 echo "[demo] 2/4 tracking with the packaged weights, which have seen real streets only"
 track fairmot://yolov5s_576x320 before
 echo "[demo] 3/4 fine-tuning them, a few minutes on two cores"

@@ -54,6 +54,8 @@ if ! is_supported "$directory/bin/python"; then
   fail "$directory holds a Python other than $supported: choose another directory"
 fi
 pip=("$directory/bin/python" -m pip --disable-pip-version-check)
+# Of 24 000 modules few are ever imported: Python compiles those when they are.
+install=("${pip[@]}" install -q --no-compile)
 
 # What is installed is a function of these two files; unchanged, there is nothing to do.
 state="$(cat "$repository/setup.cfg" "$repository/tools/setup_env.sh" | cksum) $family $repository"
@@ -73,23 +75,23 @@ for other in $others; do
 done
 
 say "1/4 PyTorch"
-"${pip[@]}" install -q torch==2.14.1 torchvision==0.29.1
+"${install[@]}" torch==2.14.1 torchvision==0.29.1
 
 say "2/4 fairmot_mm with the $family toolboxes, evaluation and test dependencies"
 if [ "$family" = onedl ]; then
   # Ninja and a compiler would otherwise spend a quarter of an hour on MMCV's operators.
-  MMCV_WITH_OPS=0 "${pip[@]}" install -q -e "$repository[mm,test]"
+  MMCV_WITH_OPS=0 "${install[@]}" -e "$repository[mm,test]"
 else
-  "${pip[@]}" install -q -e "$repository[test]"
+  "${install[@]}" -e "$repository[test]"
   # Their pins predate current versions of what they need.
-  MMCV_WITH_OPS=0 "${pip[@]}" install -q --no-deps mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0
-  "${pip[@]}" install -q addict matplotlib packaging pycocotools pyyaml shapely six termcolor \
+  MMCV_WITH_OPS=0 "${install[@]}" --no-deps mmengine==0.10.7 mmcv-lite==2.1.0 mmdet==3.3.0
+  "${install[@]}" addict matplotlib packaging pycocotools pyyaml shapely six termcolor \
     terminaltables tqdm yapf
 fi
 
 say "3/4 MMTracking, without its stale pins"
-"${pip[@]}" install -q --no-deps mmtrack==1.0.0rc1 mmcls==1.0.0rc6
-if ! output=$("${pip[@]}" install -q seaborn scikit-learn attributee model-index markdown einops 2>&1); then
+"${install[@]}" --no-deps mmtrack==1.0.0rc1 mmcls==1.0.0rc6
+if ! output=$("${install[@]}" seaborn scikit-learn attributee model-index markdown einops 2>&1); then
   echo "$output" >&2
   exit 1
 fi
@@ -100,7 +102,7 @@ say "4/4 check"
 if ! "$directory/bin/python" -c 'import cv2' 2>/dev/null; then
   # No graphics library on this machine: the build that does without takes its place.
   version=$("${pip[@]}" show opencv-python | sed -n 's/^Version: //p')
-  "${pip[@]}" install -q --force-reinstall --no-deps "opencv-python-headless==$version"
+  "${install[@]}" --force-reinstall --no-deps "opencv-python-headless==$version"
 fi
 "$directory/bin/python" -c '
 import torch, mmcv, mmdet, mmengine, fairmot_mm.integrations.mmtrack

@@ -5,7 +5,7 @@ import numpy as np
 from .camera import Point
 
 PEDESTRIAN = 1  # MOT17's classes
-STATIC_PERSON = 7
+STATIC_PERSON, DISTRACTOR = 7, 8
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from fairmot_mm.formats.images import write_image
 from fairmot_mm.formats.mot import MOTSequence, write_sequence_info
 
 from .scene import Scene
-from .sprite import PEDESTRIAN
+from .sprite import DISTRACTOR, PEDESTRIAN
 
-MIN_VISIBILITY = 0.3  # less than this can be neither learnt nor detected
+MIN_VISIBILITY = 0.3  # less than this need be neither learnt nor detected
 MIN_SIDE = 64  # pixels; people in smaller images are too small
 _GT_LINE = "%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%.4f"
 
@@ -98,8 +98,8 @@ def make_sequence(
     width, height (pixels; of the full body, so boxes may reach outside the image),
     mark, class and visibility, the share of the figure's pixels that the image shows.
     People are class 1 with mark 1. About every other sequence has a shop-window
-    mannequin, class 7 with mark 0, which the evaluation ignores. Where less than
-    ``MIN_VISIBILITY`` of a person shows, there is no line; the identity is kept.
+    mannequin, class 7 with mark 0, which the evaluation ignores. So it does a person of
+    whom less than ``MIN_VISIBILITY`` shows: class 8 with mark 0, by the same identity.
 
     Args:
         root: Folder of the split; it is created.
@@ -134,11 +134,14 @@ def make_sequence(
         image, shown = scene.render()
         write_image(folder / "img1" / f"{number:06d}.jpg", image)
         for item, visibility in shown:
-            if visibility >= MIN_VISIBILITY:
+            if visibility > 0:
                 left, top, right, bottom = item.sprite.box
                 box = left, top, right - left, bottom - top
-                mark = item.category == PEDESTRIAN
-                rows += [(number, item.identity, *box, mark, item.category, visibility)]
+                category = item.category
+                if category == PEDESTRIAN and visibility < MIN_VISIBILITY:
+                    category = DISTRACTOR
+                mark = category == PEDESTRIAN
+                rows += [(number, item.identity, *box, mark, category, visibility)]
         scene.crowd.advance(1 / frame_rate)
         if progress is not None:
             progress()

@@ -48,8 +48,10 @@ def test_an_unknown_command_is_named(capsys):
 
 def test_a_mistake_is_one_line_and_the_first(tmp_path):
     work = tmp_path / "work"
-    done = fairmot("train", "fairmot_dla34_demo", "--work-dir", work)
+    data = "train_dataloader.dataset.data_root=no/train"
+    options = ("--work-dir", work, "--cfg-options", data)
+    done = fairmot("train", "fairmot_dla34_demo", *options)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: demo_output/training/train: no such folder")
+    assert done.stderr.startswith("error: no/train: no such folder")
     assert done.stderr.count("\n") == 1
     assert "OneDL" not in done.stdout

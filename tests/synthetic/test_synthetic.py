@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fairmot_mm import synthetic
-from fairmot_mm.synthetic import make_dataset, make_sequence
+from fairmot_mm.synthetic import MIN_VISIBILITY, make_dataset, make_sequence
 from fairmot_mm.synthetic.camera import Camera
 from fairmot_mm.synthetic.figure import Person, draw_figure
 from fairmot_mm.synthetic.scene import Scene
@@ -82,9 +82,13 @@ def test_ground_truth_columns(sequence):
     assert len(np.unique(gt[:, [FRAME, IDENTITY]], axis=0)) == len(gt)
     assert gt[:, IDENTITY].min() >= 1
     assert (gt[:, [WIDTH, HEIGHT]] > 0).all()
-    assert (gt[:, VISIBILITY] >= synthetic.MIN_VISIBILITY).all()
+    assert (gt[:, VISIBILITY] > 0).all()
     assert (gt[:, VISIBILITY] <= 1).all()
     assert ((gt[:, CLASS] == 1) == (gt[:, MARK] == 1)).all()
+    hardly_seen = gt[:, CLASS] == 8
+    people = gt[hardly_seen | (gt[:, CLASS] == 1)]
+    assert hardly_seen.any()
+    assert ((people[:, VISIBILITY] < MIN_VISIBILITY) == (people[:, CLASS] == 8)).all()
 
 
 def test_same_seed_same_bytes(sequence, tmp_path):

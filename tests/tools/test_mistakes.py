@@ -25,6 +25,7 @@ def files(tmp_path_factory) -> Path:
 
 
 DEMO = "fairmot_dla34_demo"
+NO_DATA = "train_dataloader.dataset.data_root=no/train"
 MISTAKES = {
     "option": (["train", DEMO, "--foo"], "unrecognized arguments: --foo"),
     "no config": (["train", "fairmot_dla34_dem"], "did you mean fairmot_dla34_demo"),
@@ -46,7 +47,10 @@ MISTAKES = {
         ],
         "obj_score_thr='high' of the tracker: expected a number",
     ),
-    "no data": (["train", DEMO, "--work-dir", "{0}/work"], "demo_output"),
+    "no data": (
+        ["train", DEMO, "--work-dir", "{0}/work", "--cfg-options", NO_DATA],
+        "no/train",
+    ),
     "no such component": (
         ["check", DEMO, "--cfg-options", "train_dataloader.dataset.type=MOTFolders"],
         "MOTFolders",
