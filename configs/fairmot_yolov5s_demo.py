@@ -5,7 +5,7 @@ _base_ = "small_data/fairmot_yolov5s_576x320.py"
 data_root = "demo_output"
 # Trained on enlarged parts: more steps in the time, people as large as in tests.
 train_size, input_size = (384, 160), (480, 224)
-max_iters = 380
+max_iters = 330
 load_from = "fairmot://yolov5s_576x320"
 
 # So few people are easily told apart: the identity loss may weigh more.
@@ -13,7 +13,7 @@ model = dict(
     task_weighting=dict(id_weight=0.3),
     # Chosen on four sequences of another seed than the demo's. Who is half hidden
     # scores low: such a detection goes on with a track, and starts none.
-    tracker=dict(obj_score_thr=0.5, low_score_thr=0.25, low_score_cost_limit=0.6),
+    tracker=dict(obj_score_thr=0.45, low_score_thr=0.25, low_score_cost_limit=0.6),
 )
 # A new classifier has few steps to learn.
 optim_wrapper = dict(

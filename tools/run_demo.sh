@@ -14,10 +14,10 @@ config=configs/fairmot_yolov5s_demo.py
 bash tools/setup_env.sh "$environment"
 python=$environment/bin/python
 
-track() { # CHECKPOINT NAME
+track() { # CHECKPOINT NAME [OPTIONS OF THE CONFIG]
   "$python" tools/test.py "$config" "$1" --work-dir "$output/work" \
     --out "$output/results_$2" --show-dir "$output/videos_$2" \
-    --cfg-options test_dataloader.dataset.data_root="$output/unseen/test"
+    --cfg-options test_dataloader.dataset.data_root="$output/unseen/test" "${@:3}"
   "$python" tools/analysis_tools/eval_mot.py --gt-root "$output/unseen/test" \
     --results "$output/results_$2" --out "$output/figures_$2.json"
 }
@@ -28,7 +28,8 @@ echo "[demo] 1/4 rendering sequences of one street; no person is in two of them"
 "$python" tools/make_synthetic_mot.py "$output/unseen" \
   --train 0 --test 2 --frames 60 --people 6 --size 768x320 --street 22 --overwrite
 echo "[demo] 2/4 tracking with the packaged weights, which have seen real streets only"
-track fairmot://yolov5s_576x320 before
+track fairmot://yolov5s_576x320 before \
+  model.tracker.obj_score_thr=0.35 model.tracker.low_score_thr=None # those of the weights
 echo "[demo] 3/4 fine-tuning them, a few minutes on two cores"
 "$python" tools/train.py "$config" --work-dir "$output/work" \
   --cfg-options train_dataloader.dataset.data_root="$output/training/train"
