@@ -54,8 +54,11 @@ if ! is_supported "$directory/bin/python"; then
   fail "$directory holds a Python other than $supported: choose another directory"
 fi
 pip=("$directory/bin/python" -m pip --disable-pip-version-check)
-# pip would compile the 24 000 modules one after the other.
+# pip would compile the 24 000 modules one after the other, at the end.
 install=("${pip[@]}" install -q --no-compile)
+compile() { # FOLDER; some modules are for other versions of Python
+  "$directory/bin/python" -m compileall -qq -j 0 "$1" || true
+}
 
 # What is installed is a function of these two files; unchanged, there is nothing to do.
 state="$(cat "$repository/setup.cfg" "$repository/tools/setup_env.sh" | cksum) $family $repository"
@@ -76,6 +79,7 @@ done
 
 say "1/4 PyTorch"
 "${install[@]}" torch==2.14.1 torchvision==0.29.1
+compile "$directory"/lib/python*/site-packages/torch & # beside pip
 
 say "2/4 fairmot_mm with the $family toolboxes, evaluation and test dependencies"
 if [ "$family" = onedl ]; then
@@ -98,8 +102,8 @@ fi
 # What is left is that the pins are not met.
 echo "$output" | grep -v -e 'dependency resolver' -e ' requires ' >&2 || true
 
-# Some are for other versions of Python.
-"$directory/bin/python" -m compileall -qq -j 0 "$directory/lib" || true
+wait
+compile "$directory/lib"
 
 say "4/4 check"
 if ! "$directory/bin/python" -c 'import cv2' 2>/dev/null; then
