@@ -51,11 +51,13 @@ def test_configs_are_whole(path, tmp_path):
     cfg = Config.fromfile(path)
     training, tracking = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
     training = training.dataset if training.type == "RepeatDataset" else training
-    (size,) = {tuple(training.input_size), tuple(tracking.input_size)}
+    size = tuple(tracking.input_size)
+    if path.stem != "fairmot_yolov5s_demo":  # it trains on enlarged parts
+        assert tuple(training.input_size) == size
     for pipeline in (training.pipeline, tracking.pipeline):
         (letterbox,) = (t for t in transforms(pipeline) if t.type == "Letterbox")
         assert letterbox == dict(type="Letterbox")  # its size is the dataset's
-    assert all(side % 32 == 0 for side in size)
+    assert all(side % 32 == 0 for side in (*size, *training.input_size))
     for named in ((864, 480), (576, 320)):
         if f"{named[0]}x{named[1]}" in path.stem:
             assert size == named

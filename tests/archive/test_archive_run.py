@@ -229,21 +229,20 @@ def test_missing_changed_and_new_videos_are_tracked(
     """In copies; two videos at once through the model."""
     folder, out = tmp_path / "recordings", tmp_path / "out"
     shutil.copytree(recordings / "door", folder / "door")
+    write_walks(folder / f"door/{HOUR.format(6)}.mp4", 10)
     options = dict(workers=1, batch=2)
     track_archive(str(folder), out, config, **options)
-    second = max(ledger(out))
+    changed = max(ledger(out))
+    kept = next(out.glob("tracks/*/*/*0600*.parquet")).stat().st_mtime_ns
     (gone,) = out.glob("tracks/*/*/*0800*.parquet")
-    kept = next(out.glob("tracks/*/*/*0900*.parquet")).stat().st_mtime_ns
     gone.unlink()
     write_walks(folder / f"door/{HOUR.format(7)}.mp4", 12)
+    write_walks(folder / changed, 15)
     summary = track_archive(str(folder), out, config, **options)
-    assert summary.progress.frames == 30 + 12
-    assert next(out.glob("tracks/*/*/*0900*.parquet")).stat().st_mtime_ns == kept
-    write_walks(folder / second, 15)
-    summary = track_archive(str(folder), out, config, **options)
-    assert summary.progress.frames == 15
-    assert ledger(out)[second]["frames"] == 15
-    assert len(list(out.glob("tracks/*/*/*.parquet"))) == 3
+    assert summary.progress.frames == 30 + 12 + 15
+    assert next(out.glob("tracks/*/*/*0600*.parquet")).stat().st_mtime_ns == kept
+    assert ledger(out)[changed]["frames"] == 15
+    assert len(list(out.glob("tracks/*/*/*.parquet"))) == 4
 
 
 def processes(name, ancestor):
@@ -260,8 +259,8 @@ def processes(name, ancestor):
 
 def test_killed_workers_lose_nothing(tmp_path):
     config = write_config(tmp_path, delay=0.05)
-    for i in range(8):
-        write_walks(tmp_path / f"recordings/{i}.mp4", 60, seed=i)
+    for i in range(6):
+        write_walks(tmp_path / f"recordings/{i}.mp4", 50, seed=i)
     killed = []
 
     def kill(progress):
@@ -278,8 +277,8 @@ def test_killed_workers_lose_nothing(tmp_path):
     assert len(killed) == 2
     assert summary.progress.deaths == 2
     assert summary.failures == []
-    assert {row["frames"] for row in ledger(out).values()} == {60}
-    assert len(list(out.glob("tracks/*/*/*.parquet"))) == 8
+    assert {row["frames"] for row in ledger(out).values()} == {50}
+    assert len(list(out.glob("tracks/*/*/*.parquet"))) == 6
 
 
 def is_running(pid):
@@ -293,7 +292,7 @@ def is_running(pid):
 def test_an_interrupted_run_goes_on(tmp_path):
     config = write_config(tmp_path, delay=0.05)
     for i in range(4):
-        write_walks(tmp_path / f"recordings/{i}.mp4", 120, seed=i)
+        write_walks(tmp_path / f"recordings/{i}.mp4", 60, seed=i)
     out = tmp_path / "out"
     command = [sys.executable, ROOT / "tools/archive.py", tmp_path / "recordings"]
     torch.save({"weight": torch.zeros(1)}, tmp_path / "bright.pth")

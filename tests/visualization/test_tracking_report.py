@@ -21,6 +21,7 @@ from fairmot_mm.formats.detection_dumps import (
 )
 from fairmot_mm.formats.mot import find_sequences, read_gt
 from fairmot_mm.formats.mot_results import write_results
+from fairmot_mm.synthetic import MIN_VISIBILITY
 
 TOOL = Path(__file__).parents[2] / "tools/analysis_tools/report.py"
 NAMES = ("SYN-00", "SYN-01")
@@ -38,7 +39,7 @@ def results(tmp_path_factory, synthetic) -> Path:
     for sequence in find_sequences(synthetic, NAMES):
         truth = read_gt(sequence)
         columns = (truth.frames, truth.ids, truth.boxes, np.full(len(truth), 0.9))
-        rows = np.column_stack(columns)
+        rows = np.column_stack(columns)[truth.visibility >= MIN_VISIBILITY]
         write_results(home / "B" / f"{sequence.name}.txt", rows)
         ids, counts = np.unique(rows[:, 1], return_counts=True)
         one, other = ids[counts == sequence.length][:2]

@@ -115,7 +115,8 @@ def main(args: argparse.Namespace) -> None:
                 points.append(point)
     if args.json is not None:
         args.json.write_text(json.dumps([asdict(p) for p in points], indent=2) + "\n")
-    draw(points, f"{len(sequences)} sequences", args.out)
+    first = "" if args.frames is None else f"the first {args.frames} frames of "
+    draw(points, f"{first}{len(sequences)} sequences", args.out)
     print(args.out)
 
 
