@@ -294,7 +294,8 @@ def add_node(args: argparse.Namespace, folder: Path) -> None:
     make_videos(folder / "recordings", count, args.frames)
     port, speed = free_port(), Speed()
     address = f"127.0.0.1:{port}"
-    head = start_node(folder / "head", "--head", f"--port={port}")
+    options = ("--head", f"--port={port}", "--include-dashboard=false")
+    head = start_node(folder / "head", *options)
     nodes, half = [head], count * args.frames // 3
     joining = threading.Event()
 
@@ -330,20 +331,18 @@ def start_node(folder: Path, *options: str) -> subprocess.Popen:
             [
                 *(str(program), "start", *options, "--num-cpus=1", "--block"),
                 *("--node-ip-address=127.0.0.1", "--object-store-memory=200000000"),
-                *("--include-dashboard=false", "--disable-usage-stats"),
-                f"--temp-dir={folder}",
+                *("--disable-usage-stats", f"--temp-dir={folder}"),
             ],
             stdout=log,
             stderr=log,
             env=os.environ | dict(OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0"),
         )
-    if "--head" in options:
-        wait_for(folder, process)
+    wait_for(folder, process)
     return process
 
 
 def wait_for(folder: Path, process: subprocess.Popen) -> None:
-    """Wait until a head has started."""
+    """Wait until a node has started."""
     end = time.monotonic() + 120
     while "Ray runtime started" not in (folder / "log").read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > end:
