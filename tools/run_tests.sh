@@ -20,8 +20,6 @@ bash tools/setup_env.sh --family "$family" "$environment"
 "$environment/bin/ruff" format --check .
 "$environment/bin/mypy"
 # Among them: a wheel is built, installed and used from an empty folder.
-# A process more than cores, as many tests wait for others; of one thread each, which
-# would fight.
-processes=$(nproc)
-processes=$((processes < 8 ? processes + 1 : 8))
-OMP_NUM_THREADS=1 "$environment/bin/python" -m pytest -n "$processes" --dist worksteal "$@"
+# As many processes as cores, of one thread each: threads of several would fight.
+OMP_NUM_THREADS=1 "$environment/bin/python" -m pytest -n logical --maxprocesses 8 \
+  --dist worksteal "$@"

@@ -102,11 +102,31 @@ def recordings(tmp_path_factory):
     return folder
 
 
+def processes(name, ancestor):
+    """Numbers of the processes that one has started, by a part of their command."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    )
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
+    family = {ancestor}
+    while more := {int(x[0]) for x in rows if int(x[1]) in family} - family:
+        family |= more
+    return [int(x[0]) for x in rows if int(x[0]) in family and name in x[-1]]
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory, recordings, config):
-    """An archive that was tracked in pieces of four seconds, and its summary."""
+    """An archive in pieces of four seconds; a worker was killed on the way."""
     out = tmp_path_factory.mktemp("archive")
-    seen = []
+    seen, killed = [], []
+
+    def look(progress):
+        seen.append((progress.frames, progress.total_frames, progress.workers))
+        if progress.done and not killed:
+            killed.extend(processes("ray::Worker", os.getpid())[:1])
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
     summary = track_archive(
         *(str(recordings), out, config),
         workers=2,
@@ -114,8 +134,9 @@ def archive(tmp_path_factory, recordings, config):
         overlap=1,
         with_text=True,
         with_embeddings=True,
-        on_progress=lambda x: seen.append((x.frames, x.total_frames, x.workers)),
+        on_progress=look,
     )
+    assert len(killed) == 1
     return out, summary, seen
 
 
@@ -138,7 +159,8 @@ def test_everything_is_done_or_named(archive):
         for name in ("yard/broken.mp4", "yard/killer.mp4")
     ]
     assert (summary.progress.done, summary.progress.failed) == (4, 2)
-    assert summary.progress.deaths == 3
+    # Three of the killer, and one that was killed, perhaps while it had the killer.
+    assert summary.progress.deaths in (3, 4)
     assert not summary.interrupted
     assert [videos[x]["frames"] for x in sorted(videos) if states[x] == "done"] == [
         *(30, 20, 50),
@@ -243,42 +265,6 @@ def test_missing_changed_and_new_videos_are_tracked(
     assert next(out.glob("tracks/*/*/*0600*.parquet")).stat().st_mtime_ns == kept
     assert ledger(out)[changed]["frames"] == 15
     assert len(list(out.glob("tracks/*/*/*.parquet"))) == 4
-
-
-def processes(name, ancestor):
-    """Numbers of the processes that one has started, by a part of their command."""
-    listed = subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
-    family = {ancestor}
-    while more := {int(x[0]) for x in rows if int(x[1]) in family} - family:
-        family |= more
-    return [int(x[0]) for x in rows if int(x[0]) in family and name in x[-1]]
-
-
-def test_killed_workers_lose_nothing(tmp_path):
-    config = write_config(tmp_path, delay=0.05)
-    for i in range(6):
-        write_walks(tmp_path / f"recordings/{i}.mp4", 50, seed=i)
-    killed = []
-
-    def kill(progress):
-        if progress.workers and len(killed) < 2 and progress.done > 2 * len(killed):
-            pids = processes("ray::Worker", os.getpid())
-            if pids:
-                os.kill(pids[0], signal.SIGKILL)
-                killed.append(pids[0])
-
-    out = tmp_path / "out"
-    summary = track_archive(
-        str(tmp_path / "recordings"), out, config, workers=2, on_progress=kill
-    )
-    assert len(killed) == 2
-    assert summary.progress.deaths == 2
-    assert summary.failures == []
-    assert {row["frames"] for row in ledger(out).values()} == {50}
-    assert len(list(out.glob("tracks/*/*/*.parquet"))) == 6
 
 
 def is_running(pid):
