@@ -12,7 +12,7 @@ import numpy as np
 
 from fairmot_mm.formats.mot_results import result_lines
 
-from .rows import TrackRows, days, first_day, to_table
+from .rows import TrackRows, concatenate, days, first_day, to_table
 from .videos import Video, folder_name
 
 TRACKS, TEXT = "tracks", "txt"
@@ -57,7 +57,7 @@ class ResultWriter:
         self._text = folder / TEXT / f"{self._stem}.txt" if with_text else None
         self._tracks: set[int] = set()
         self.num_boxes = 0
-        self._write_day(first_day(start), _no_rows())
+        self._write_day(first_day(start), concatenate([]))
         if self._text is not None:
             self._text.parent.mkdir(parents=True, exist_ok=True)
             self._open[self._text] = _partial(self._text).open("wb")
@@ -125,9 +125,3 @@ class ResultWriter:
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
-
-
-def _no_rows() -> TrackRows:
-    from .rows import concatenate
-
-    return concatenate([])

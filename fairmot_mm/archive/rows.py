@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -54,10 +54,6 @@ class TrackRows:
         """The same boxes with other identities (N,), sorted again."""
         columns = dict(vars(self), tracks=tracks)
         return TrackRows(**columns).select(np.lexsort((tracks, self.frames)))
-
-    def without_embeddings(self) -> TrackRows:
-        """The same rows, with D = 0."""
-        return TrackRows(**dict(vars(self), embeddings=self.embeddings[:, :0]))
 
     def result_rows(self) -> np.ndarray:
         """Rows (N, 8) of a result file: frame, identity, xywh, score, class from 1."""
@@ -144,13 +140,11 @@ def to_table(
     from fairmot_mm.streams.records import parquet_types
 
     count, types = len(rows), parquet_types(with_embeddings)
-    milliseconds = np.rint(rows.times * 1e3).astype("timedelta64[ms]")
-    begin = np.datetime64((start or EPOCH).astimezone(UTC).replace(tzinfo=None), "ms")
     columns: dict[str, object] = dict(
         stream=pa.repeat(pa.scalar(video), count),
         frame=rows.frames,
         time=rows.times.round(3),
-        wall_clock=pa.array(begin + milliseconds).cast(types["wall_clock"]),
+        wall_clock=pa.array(_wall_clock(rows, start)).cast(types["wall_clock"]),
         track=rows.tracks,
         score=rows.scores,
         **dict(zip(_SIDES, rows.boxes.T, strict=True)),
@@ -169,15 +163,6 @@ def to_table(
     return table.rename_columns({"stream": "video"})
 
 
-def encode(table: pa.Table) -> bytes:
-    """A table as a Parquet file."""
-    from pyarrow import parquet
-
-    file = BytesIO()
-    parquet.write_table(table, file, compression="zstd")
-    return file.getvalue()
-
-
 def save(rows: TrackRows) -> bytes:
     """Rows as a file that :func:`load` reads, as they are."""
     file = BytesIO()
@@ -193,9 +178,7 @@ def load(path: str) -> TrackRows:
 
 def days(rows: TrackRows, start: datetime | None) -> np.ndarray:
     """(N,) the day of each row in UTC, datetime64[D]."""
-    begin = (start or EPOCH).astimezone(UTC).replace(tzinfo=None)
-    times = np.rint(rows.times * 1e3).astype("timedelta64[ms]")
-    return (np.datetime64(begin, "ms") + times).astype("datetime64[D]")
+    return _wall_clock(rows, start).astype("datetime64[D]")
 
 
 def first_day(start: datetime | None) -> np.datetime64:
@@ -203,6 +186,8 @@ def first_day(start: datetime | None) -> np.datetime64:
     return np.datetime64((start or EPOCH).astimezone(UTC).date())
 
 
-def moment(start: datetime | None, seconds: float) -> datetime:
-    """Date and time of a frame."""
-    return (start or EPOCH) + timedelta(seconds=seconds)
+def _wall_clock(rows: TrackRows, start: datetime | None) -> np.ndarray:
+    """(N,) date and time of each row in UTC, datetime64[ms]."""
+    begin = (start or EPOCH).astimezone(UTC).replace(tzinfo=None)
+    milliseconds = np.rint(rows.times * 1e3).astype("timedelta64[ms]")
+    return np.datetime64(begin, "ms") + milliseconds

@@ -64,12 +64,10 @@ def join_pieces(
     before: TrackRows | None = None
     begin, largest = -np.inf, 0
     for piece, end in zip(pieces, ends, strict=True):
-        used = piece.times >= begin
         names: dict[int, int] = {}
         if before is not None:
-            lasting = np.unique(piece.tracks[used])
+            lasting = np.unique(piece.tracks[piece.times >= begin])
             piece = piece.select(np.isin(piece.tracks, lasting))
-            used = piece.times >= begin
             names = _by_overlap(before, piece)
             counts.by_overlap += len(names)
             found = _by_appearance(before, piece, names, max_gap)
@@ -82,10 +80,9 @@ def join_pieces(
                 counts.new += before is not None
         tracks = np.array([names[x] for x in piece.tracks.tolist()], np.int64)
         joined = piece.renumbered(tracks)
-        used = joined.times >= begin
-        yield joined.select(used)
+        kept = joined.select(joined.times >= begin)
+        yield kept
         # A short piece may end before those come back that the last one lost.
-        kept = joined.select(used)
         if before is not None:
             kept = concatenate((_tail(before, joined, max_gap), kept))
         before, begin = kept, end

@@ -1,7 +1,5 @@
 """Joining and smoothing of tracks after tracking, with all frames known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
