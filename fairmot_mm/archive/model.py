@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from fairmot_mm.checkpoints.files import download, is_url
-from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS, resolve
+from fairmot_mm.checkpoints.files import checkpoint_file
+from fairmot_mm.checkpoints.packaged import PACKAGED_CONFIG, PACKAGED_WEIGHTS
 from fairmot_mm.deployment import is_exported
 from fairmot_mm.deployment.backends import read_metadata
 
@@ -69,13 +69,7 @@ def read_model(
     """
     if config is None and checkpoint is None:
         checkpoint = PACKAGED_WEIGHTS
-    path = None
-    if checkpoint is not None:
-        checkpoint = resolve(checkpoint)
-        remote = is_url(checkpoint)
-        path = download(str(checkpoint)) if remote else Path(checkpoint).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint at {path}")
+    path = None if checkpoint is None else checkpoint_file(checkpoint)
     if isinstance(config, Config):
         cfg = copy.deepcopy(config)  # the caller's is not changed
     elif config is None and path is not None and is_exported(path):

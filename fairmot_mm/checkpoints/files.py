@@ -34,10 +34,7 @@ def read_checkpoint(path: str | Path, trusted: bool = False) -> Mapping:
         OSError: If it cannot be downloaded.
         ValueError: If it is damaged, no checkpoint, or holds more than it may.
     """
-    path = resolve(path)
-    path = download(str(path)) if is_url(path) else Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
+    path = checkpoint_file(path)
     if damage := find_damage(path):
         raise ValueError(f"{path}: no checkpoint, or a damaged one: {damage}")
     try:
@@ -66,7 +63,21 @@ def is_url(path: str | Path) -> bool:
     return str(path).startswith(("http://", "https://"))
 
 
-def download(url: str) -> Path:
+def checkpoint_file(path: str | Path) -> Path:
+    """The file of a checkpoint, downloaded if it is a URL.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        OSError: If it cannot be downloaded.
+    """
+    path = resolve(path)
+    path = _download(str(path)) if is_url(path) else Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    return path
+
+
+def _download(url: str) -> Path:
     """Download a file to where MMEngine looks for it, if it is not there yet."""
     path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
     if not path.is_file():
