@@ -48,7 +48,8 @@ def test_some_are_replaced_every_epoch(dataset, images):
 def test_a_lost_disk_ends_the_training(dataset, images):
     for image in images:
         image.unlink()
-    with pytest.raises(OSError, match=r"unreadable image .*jpg.* 11 images cannot be"):
+    # Two workers can pass the limit of 10 together, so that the count is not always 11.
+    with pytest.raises(OSError, match=r"unreadable image .*jpg.* 1\d images cannot be"):
         read(dataset)
 
 
