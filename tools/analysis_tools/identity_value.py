@@ -41,21 +41,27 @@ TRACKING = ("HOTA", "IDF1", "IDSW", "MOTA")
 BINS = (16, 8, 8)  # hue, saturation, value
 
 
-class BothWays:
-    """A tracker, and a copy that is not shown the embeddings."""
+class InSeveralWays:
+    """Trackers that follow the same detections, some without the embeddings.
 
-    def __init__(self, tracker: JDETracker) -> None:
-        self.trackers = (tracker, copy.deepcopy(tracker))
-        self.without: InstanceData | None = None
+    Args:
+        ways: By a name: a tracker, and whether it is shown the embeddings.
+    """
+
+    def __init__(self, ways: Mapping[Any, tuple[JDETracker, bool]]) -> None:
+        self.ways = ways
+        self.found: dict[Any, InstanceData] = {}
 
     def track(self, *, data_sample: DetDataSample, **kwargs: Any) -> InstanceData:
-        """Track with embeddings; ``without`` keeps what the other tracker gives."""
+        """Track the next frame in all ways; ``found`` keeps what each gives."""
         blind = copy.copy(data_sample)
         blind.pred_instances = copy.copy(data_sample.pred_instances)
         blind.pred_instances.pop("embeddings")
-        first, second = self.trackers
-        self.without = second.track(data_sample=blind, **kwargs)
-        return first.track(data_sample=data_sample, **kwargs)
+        self.found = {
+            way: tracker.track(data_sample=data_sample if sees else blind, **kwargs)
+            for way, (tracker, sees) in self.ways.items()
+        }
+        return next(iter(self.found.values()))
 
 
 def colour_histograms(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -98,13 +104,16 @@ def compare(
     torch.manual_seed(seed)
     untrained = init_model(cfg)
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=seed)
-    model.tracker = both_ways = BothWays(model.tracker)
+    trackers = {
+        "with embeddings": (model.tracker, True),
+        "without embeddings": (copy.deepcopy(model.tracker), False),
+    }
+    model.tracker = several = InSeveralWays(trackers)
 
     names = ("network", "untrained network", "colour histograms")
     embedding: dict[str, BaseMetric] = {name: EmbeddingMetric() for name in names}
     tracking: dict[str, BaseMetric] = {
-        name: MOTMetric(backends=["trackeval"])
-        for name in ("with embeddings", "without embeddings")
+        name: MOTMetric(backends=["trackeval"]) for name in trackers
     }
     with torch.inference_mode(), running():
         for data in track(loader, "frames"):
@@ -112,10 +121,10 @@ def compare(
             (sample,) = model.test_step(data)
             results = [sample.to_dict()]
             embedding["network"].process(data, results)
-            tracking["with embeddings"].process(data, results)
             (frame,) = sample.video_data_samples
-            frame.pred_track_instances = both_ways.without
-            tracking["without embeddings"].process(data, results)
+            for name, metric in tracking.items():
+                frame.pred_track_instances = several.found[name]
+                metric.process(data, [sample.to_dict()])
             truth = frame.get("gt_instances", {})
             if "bboxes" in truth:
                 image = read_frame(frame.img_path, frame.get("frame_index"))

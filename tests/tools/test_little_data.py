@@ -1,0 +1,99 @@
+"""The recipe for little data, part by part, on five tiny sequences."""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools/analysis_tools"))
+
+import little_data as tool
+
+from fairmot_mm.synthetic import make_sequence
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("real")
+    settings = dict(num_frames=8, num_people=3, size=(96, 64))
+    for seed, name in enumerate(tool.SEQUENCES):
+        make_sequence(root, name, seed=seed, **settings)
+    return root
+
+
+def settings(*arguments: str) -> Namespace:
+    args = tool.make_parser().parse_args(["out", *arguments])
+    args.size = tuple(args.size)
+    return args
+
+
+def test_last_part_makes_the_recipe():
+    args = settings("--steps", "1500")
+    cfg, recipe = (
+        tool.row_config("stills", args, 317),
+        Config.fromfile(tool.RECIPE),
+    )
+    recipe.model.tracker.obj_score_thr = cfg.model.tracker.obj_score_thr
+    recipe.model.neck.in_channels = list(recipe.model.neck.in_channels)
+    for key in ("model", "param_scheduler", "optim_wrapper", "custom_hooks"):
+        assert cfg[key] == recipe[key], key
+    data, expected = (x.train_dataloader.dataset for x in (cfg, recipe))
+    assert data.pipeline == expected.pipeline
+    assert data.repeats == [1, 1, 1, 25, 4]  # of the recipe without ETH-Sunnyday
+    assert data.datasets[-1].ann_file == expected.datasets[-1].ann_file
+
+
+def test_each_part_changes_the_config():
+    args = settings("--width", "0.5", "--steps", "150")
+    configs = [tool.row_config(row, args, 1).to_dict() for row in tool.ROWS]
+    kept_out = {args.choose, args.report}
+    for number, cfg in enumerate(configs):
+        assert cfg["model"]["neck"]["in_channels"] == [32, 64, 128, 256]
+        assert cfg["train_cfg"]["max_iters"] == 150
+        # `synthetic` differs in the weights it starts from.
+        alike = [n for n, other in enumerate(configs) if other == cfg]
+        assert set(alike) <= {number, *(6, 7)}
+        data = cfg["train_dataloader"]["dataset"]
+        sources = data.get("dataset", data)["datasets"]
+        names = {name for x in sources for name in x.get("sequences", ())}
+        assert not kept_out & names
+
+
+def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
+    arguments = [
+        *(str(tmp_path), "--data", str(data), "--rows", "published", "synthetic"),
+        *("--steps", "45", "--batch-size", "2", "--width", "0.25"),
+        *("--size", "96", "64"),
+    ]
+    # Without pictures, which the row `synthetic` would have.
+    monkeypatch.setattr(tool, "PARTS", ("ema", "schedule", "colours"))
+    assert tool.main(arguments) == 0, capsys.readouterr().err
+    table = (tmp_path / "table.md").read_text()
+    assert table.count("the published recipe | 317") == 2
+    assert table.count("synthetic people first | 317") == 2
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    found = json.loads((tmp_path / "published-317/figures.json").read_text())
+    assert found["threshold"] in tool.THRESHOLDS
+    assert {"AP50", "rank1@1", "HOTA"} <= set(found["reported"])
+    made = (tmp_path / "made-317/last_checkpoint").read_text()
+    cfg = Config.fromfile(tmp_path / "synthetic-317.py")
+    assert cfg.load_from == made
+    assert made.endswith("iter_15.pth")
+    assert cfg.train_cfg.max_iters == 30
+
+    (tmp_path / "published-317/figures.json").unlink()
+    before = made, (tmp_path / "published-317/last_checkpoint").stat().st_mtime_ns
+    assert tool.main(arguments) == 0
+    assert (tmp_path / "published-317/last_checkpoint").stat().st_mtime_ns == before[1]
+    assert json.loads((tmp_path / "published-317/figures.json").read_text()) == found
+
+
+def test_mistakes_are_one_line(tmp_path, capsys):
+    same = [str(tmp_path), "--report", "ETH-Sunnyday"]
+    assert tool.main(same) == 2
+    assert "--choose and --report are both ETH-Sunnyday" in capsys.readouterr().err
+    assert tool.main([str(tmp_path), "--steps", "3"]) == 2
+    assert capsys.readouterr().err == "error: --steps 3: expected at least 45\n"
