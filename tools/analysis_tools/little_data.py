@@ -56,6 +56,14 @@ ROWS = {
 PARTS = ("ema", "schedule", "scale", "iou", "colours", "stills")
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FEWEST = 45  # steps: three of warm-up, and a third of all for synthetic people
+RENDERED: dict[str, Any] = dict(
+    train_sequences=40,
+    test_sequences=0,
+    num_frames=15,
+    num_people=8,
+    size=(512, 288),
+    seed=0,
+)
 TRACKING = ("HOTA", "MOTA", "IDF1")
 PANELS = {
     "heatmap": "loss of the heatmap",
@@ -175,15 +183,7 @@ def _train_on_synthetic(cfg: Config, args: argparse.Namespace, folder: Path) -> 
 
     root = args.out / "synthetic"
     if not root.is_dir():
-        make_dataset(
-            root,
-            train_sequences=40,
-            test_sequences=0,
-            num_frames=15,
-            num_people=8,
-            size=(512, 288),
-            seed=0,
-        )
+        make_dataset(root, **RENDERED)
     cfg = _with_steps(cfg, args.steps // 3, args.steps)
     data = cfg.train_dataloader.dataset
     source = dict(type="MOTFrameDataset", data_root=str(root / "train"))
