@@ -98,3 +98,6 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert "--choose and --report are both ETH-Sunnyday" in capsys.readouterr().err
     assert tool.main([str(tmp_path), "--steps", "3"]) == 2
     assert capsys.readouterr().err == "error: --steps 3: expected at least 45\n"
+    assert tool.main([str(tmp_path), "--data", str(tmp_path / "none")]) == 2
+    message = f"error: {tmp_path}/none: no such folder of MOTChallenge sequences\n"
+    assert capsys.readouterr().err == message

@@ -392,6 +392,9 @@ def main(args: argparse.Namespace) -> None:
         )
     if args.steps < FEWEST:
         raise ValueError(f"--steps {args.steps}: expected at least {FEWEST}")
+    from fairmot_mm.formats.mot import find_sequences
+
+    find_sequences(Path(args.data), [*SEQUENCES])  # says what is missing
     args.size = tuple(args.size)
     args.out.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:
