@@ -72,6 +72,8 @@ def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tool, "RENDERED", tool.RENDERED | small)
     # Without pictures, which the row `synthetic` would have.
     monkeypatch.setattr(tool, "PARTS", ("ema", "schedule", "colours"))
+    monkeypatch.setattr(tool, "THRESHOLDS", (0.1, 0.4))
+    (tmp_path / "published-317").mkdir()  # as if it were in training
     assert tool.main(arguments) == 0, capsys.readouterr().err
     table = (tmp_path / "table.md").read_text()
     assert table.count("synthetic people first | 317") == 2

@@ -318,7 +318,7 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw_curves(out: Path) -> None:
-    """Draw the losses that all rows have into ``curves.png``."""
+    """Draw the losses of the rows that have figures into ``curves.png``."""
     from matplotlib.figure import Figure
 
     from fairmot_mm.visualization.training_curves import read_training
@@ -326,7 +326,8 @@ def draw_curves(out: Path) -> None:
     figure = Figure(figsize=(13, 4), layout="constrained")
     panels = {name: figure.add_subplot(1, 3, i) for i, name in enumerate(PANELS, 1)}
     for row in ROWS:
-        for folder in sorted(out.glob(f"{row}-*/")):
+        for figures in sorted(out.glob(f"{row}-*/figures.json")):
+            folder = figures.parent  # others may be in training
             log = read_training(folder)
             for name, axes in panels.items():
                 steps, values = log.rate if name == "rate" else log.losses[name]
