@@ -62,6 +62,18 @@ def test_each_part_changes_the_config():
         assert not kept_out & names
 
 
+def test_halves_train_on_all_sequences_and_track_second_halves():
+    cfg = tool.row_config("published", settings("--halves"), 1)
+    sources = cfg.train_dataloader.dataset.datasets
+    assert [(*x.sequences, x.half) for x in sources] == [
+        (name, "first") for name in tool.SEQUENCES
+    ]
+    assert cfg.test_dataloader.dataset.half == "second"
+    whole = tool.row_config("published", settings(), 1)
+    assert {x.half for x in whole.train_dataloader.dataset.datasets} == {None}
+    assert whole.test_dataloader.dataset.half is None
+
+
 def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     arguments = [
         *(str(tmp_path), "--data", str(data), "--rows", "synthetic"),

@@ -3,10 +3,12 @@ r"""What each part of the recipe for little data is worth, from scratch.
     python tools/analysis_tools/little_data.py work_dirs/little_data --data data/real
 
 Trains the published recipe of the light network, then adds the parts of
-small_data/fairmot_yolov5s_576x320 one after another, every row from scratch with the
-same seed, steps and input size. One sequence is kept out of training to choose the
-score threshold (best IDF1), another one to report on. Writes a table, its figures and
-curves; what has been trained is not trained again, so a stopped run continues.
+small_data/fairmot_yolov5s_576x320 one after another, and changes the whole recipe in
+single ways, every row from scratch with the same seed, steps and input size. One
+sequence is kept out of training to choose the score threshold (best IDF1), another one
+to report on; with --halves the network learns the first half of every sequence and is
+scored on second halves. Writes a table, its figures and curves; what has been trained
+is not trained again, so a stopped run continues.
 docs/training-on-little-data.md says what came out.
 """
 
@@ -41,7 +43,8 @@ SEQUENCES = {
     "ETH-Sunnyday": 2,
     "TUD-Stadtmitte": 2,
 }
-# Each row has the parts of the rows before it, the last two those of `stills`.
+# Each of the first rows has the parts of those before it; `stills` is the whole recipe,
+# and the others differ from it in one thing.
 ROWS = {
     "published": "the published recipe",
     "ema": "+ mean of the weights (EMA)",
@@ -52,6 +55,13 @@ ROWS = {
     "stills": "+ stills and COCO: the whole recipe",
     "synthetic": "recipe, a third of the steps on synthetic people first",
     "mosaic": "recipe + mosaic in half of the images",
+    "photometric": "recipe, photometric distortion instead of saturation and value",
+    "multiscale": "recipe, input size drawn anew every ten steps",
+    "rate": "recipe, half the rate",
+    "identity": "recipe, identity loss ten times as heavy",
+    "smoothing": "recipe, smoothed labels of the identities",
+    "focal": "recipe, focal loss of the identities",
+    "triplet": "recipe + triplet loss of the centre's embeddings",
 }
 PARTS = ("ema", "schedule", "scale", "iou", "colours", "stills")
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
@@ -107,11 +117,43 @@ def row_config(row: str, args: argparse.Namespace, seed: int) -> Config:
         cfg.model.reid_head.type = recipe.model.reid_head.type
         cfg.optim_wrapper.paramwise_cfg = recipe.optim_wrapper.paramwise_cfg
     _set_training_data(cfg, args, stills="stills" in parts)
-    if row == "mosaic":
-        add_mosaic(cfg, args.size)
-    testing = dict(input_size=args.size, with_ground_truth=True, data_root=args.data)
-    cfg.test_dataloader.dataset.update(testing, sequences=[args.report])
+    change(row, cfg, args.size)
+    cfg.test_dataloader.dataset.update(
+        input_size=args.size,
+        with_ground_truth=True,
+        data_root=args.data,
+        half="second" if args.halves else None,
+    )
     return cfg
+
+
+def change(row: str, cfg: Config, size: tuple[int, int]) -> None:
+    """Change the whole recipe in the way of its row; other rows stay as they are."""
+    if row == "mosaic":
+        add_mosaic(cfg, size)
+    elif row == "photometric":
+        data = cfg.train_dataloader.dataset
+        data.pipeline = [
+            dict(type="mmdet.PhotoMetricDistortion")
+            if transform.type == "RandomSaturationValue"
+            else transform
+            for transform in data.pipeline
+        ]
+    elif row == "multiscale":
+        heights = tuple(round(size[1] * share) for share in (0.75, 1.25))
+        cfg.model.data_preprocessor.batch_augments = [
+            dict(type="mmdet.BatchSyncRandomResize", random_size_range=heights)
+        ]
+    elif row == "rate":
+        cfg.optim_wrapper.optimizer.lr /= 2
+    elif row == "identity":
+        cfg.model.task_weighting.id_weight *= 10
+    elif row == "smoothing":
+        cfg.model.reid_head.label_smoothing = 0.1
+    elif row == "focal":
+        cfg.model.reid_head.loss = "focal"
+    elif row == "triplet":
+        cfg.model.reid_head.loss_triplet = dict(type="mmdet.TripletLoss")
 
 
 def narrow(model: ConfigDict, share: float) -> None:
@@ -144,9 +186,14 @@ def _set_training_data(cfg: Config, args: argparse.Namespace, stills: bool) -> N
         source.data_root = args.data + (
             "/stills" if "stills" in source.data_root else ""
         )
-    kept = [name for name in SEQUENCES if name not in (args.choose, args.report)]
+    kept = [
+        name
+        for name in SEQUENCES
+        if args.halves or name not in (args.choose, args.report)
+    ]
+    half = "first" if args.halves else None
     data.datasets = [
-        dict(type="MOTFrameDataset", data_root=args.data, sequences=[name])
+        dict(type="MOTFrameDataset", data_root=args.data, sequences=[name], half=half)
         for name in kept
     ] + [source for source, _ in pictures]
     data.repeats = [SEQUENCES[name] for name in kept] + [times for _, times in pictures]
@@ -215,9 +262,9 @@ def train(cfg: Config, folder: Path) -> str:
 
 
 def track_and_score(
-    cfg: Config, checkpoint: str, sequence: str, ways: Sequence[Way]
+    cfg: Config, checkpoint: str, sequences: Sequence[str], ways: Sequence[Way]
 ) -> tuple[dict[str, float], dict[Way, dict[str, float]]]:
-    """Track a sequence in several ways in one pass of the network.
+    """Track sequences in several ways in one pass of the network.
 
     Returns:
         Figures of detections and embeddings, and those of the tracks by threshold and
@@ -229,7 +276,7 @@ def track_and_score(
     from fairmot_mm.apis import init_model
     from fairmot_mm.evaluation import DetectionMetric, EmbeddingMetric, MOTMetric
 
-    cfg.test_dataloader.dataset.sequences = [sequence]
+    cfg.test_dataloader.dataset.sequences = [*sequences]
     model = init_model(cfg, checkpoint)
     model.tracker = several = InSeveralWays(
         {
@@ -263,13 +310,15 @@ def _plain(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def score_row(cfg: Config, checkpoint: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Choose the threshold on one sequence, and report another by it."""
+    """Choose the threshold on one sequence, and report others by it."""
     ways = [(threshold, True) for threshold in THRESHOLDS]
-    network, tracks = track_and_score(cfg, checkpoint, args.choose, ways)
+    network, tracks = track_and_score(cfg, checkpoint, [args.choose], ways)
     threshold = max(THRESHOLDS, key=lambda x: tracks[x, True]["IDF1"])
     chosen_on = network | tracks[threshold, True]
     ways = [(threshold, True), (threshold, False)]
-    network, tracks = track_and_score(cfg, checkpoint, args.report, ways)
+    others = [name for name in SEQUENCES if name != args.choose]
+    reported = others if args.halves else [args.report]
+    network, tracks = track_and_score(cfg, checkpoint, reported, ways)
     return dict(
         threshold=threshold,
         chosen_on=chosen_on,
@@ -380,13 +429,19 @@ def make_parser() -> Parser:
         default="TUD-Stadtmitte",
         help="sequence to report on",
     )
+    parser.add_argument(
+        "--halves",
+        action="store_true",
+        help="train on the first half of each sequence, choose on the second half of "
+        "--choose and report on those of all others",
+    )
     return parser
 
 
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Train, score and write row after row."""
-    if args.choose == args.report:
+    if args.choose == args.report and not args.halves:
         raise ValueError(
             f"--choose and --report are both {args.report}: a threshold chosen on the "
             "reported sequence says nothing of others"

@@ -10,30 +10,41 @@ CHUNK = 1 << 15
 
 
 def chunked_cross_entropy(
-    features: Tensor, weight: Tensor, bias: Tensor, target: Tensor
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy of a linear classifier, summed, without all logits in memory.
 
-    Equals ``cross_entropy(linear(features, weight, bias), target, reduction='sum')``,
-    gradients included, but holds a few times ``M * CHUNK`` numbers instead of
-    ``M * K``: with CrowdHuman's hundreds of thousands of identities the logits would be
-    larger than all maps of the network.
+    Equals ``cross_entropy(linear(features, weight, bias), target, reduction='sum',
+    label_smoothing=label_smoothing)``, gradients included, but holds a few times
+    ``M * CHUNK`` numbers instead of ``M * K``: with CrowdHuman's hundreds of thousands
+    of identities the logits would be larger than all maps of the network.
 
     Args:
         features: (M, D).
         weight: (K, D), one row per class.
         bias: (K,).
         target: (M,) classes in 0..K - 1.
+        label_smoothing: Share of the target that is spread evenly over all classes
+            (Szegedy et al., arXiv:1512.00567, section 7).
     """
     with torch.autocast(features.device.type, enabled=False):
         if len(weight) <= CHUNK:  # logits that are computed once are faster
             logits = F.linear(features, weight, bias)
-            return F.cross_entropy(logits, target, reduction="sum")
-        return _ChunkedCrossEntropy.apply(features, weight, bias, target)
+            return F.cross_entropy(
+                logits, target, reduction="sum", label_smoothing=label_smoothing
+            )
+        return _ChunkedCrossEntropy.apply(
+            features, weight, bias, target, label_smoothing
+        )
 
 
 class _Context(FunctionCtx):
     saved_tensors: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+    smoothing: float
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -41,21 +52,31 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, features: Tensor, weight: Tensor, bias: Tensor, target: Tensor
+        ctx: _Context,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        smoothing: float,
     ) -> Tensor:
         total = features.new_full((len(features),), -torch.inf)
-        of_target = torch.zeros_like(total)
+        wanted = torch.zeros_like(total)  # logits, weighted by the smoothed target
+        even = smoothing / len(weight)
         for start, logits in _chunks(features, weight, bias):
             total = torch.logaddexp(total, logits.logsumexp(1))
             rows, columns = _inside(target, start, logits)
-            of_target[rows] = logits[rows, columns]
+            wanted[rows] += (1 - smoothing) * logits[rows, columns]
+            if smoothing:
+                wanted += even * logits.sum(1)
         ctx.save_for_backward(features, weight, bias, target, total)
-        return (total - of_target).sum()
+        ctx.smoothing = smoothing
+        return (total - wanted).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, bias, target, total = ctx.saved_tensors
+        smoothing, even = ctx.smoothing, ctx.smoothing / len(weight)
         grad_features = torch.zeros_like(features)
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
         # In single precision where the backward pass runs under autocast, too.
@@ -64,12 +85,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 part = slice(start, start + logits.shape[1])
                 rows, columns = _inside(target, start, logits)
                 error = logits.sub_(total[:, None]).exp_()
-                error[rows, columns] -= 1
+                error -= even
+                error[rows, columns] -= 1 - smoothing
                 error *= grad
                 grad_features.addmm_(error, weight[part])
                 torch.mm(error.t(), features, out=grad_weight[part])
                 torch.sum(error, 0, out=grad_bias[part])
-        return grad_features, grad_weight, grad_bias, None
+        return grad_features, grad_weight, grad_bias, None, None
 
 
 def _chunks(

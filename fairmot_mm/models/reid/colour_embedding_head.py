@@ -116,10 +116,9 @@ class ColourEmbeddingHead(EmbeddingHead):
         )
         losses = super().loss(F.normalize(center, dim=1), identities, labels)
         known = identities != -1
-        who = identities[known]
-        if labels is not None and isinstance(self.num_ids, tuple):
-            # Each class counts its identities from 0.
-            who = who * len(self.num_ids) + labels[known]
+        who = self._unique_identities(
+            identities[known], None if labels is None else labels[known]
+        )
         contrastive = supervised_contrastive_loss(
             F.normalize(colours[known], dim=1), who, self.temperature
         )

@@ -59,6 +59,10 @@ class EmbeddingHead(BaseModule):
         loss: ``'ce'``, cross-entropy over the identities, or ``'focal'``, a sigmoid
             focal loss.
         loss_weight: Weight of the loss.
+        label_smoothing: Of the cross-entropy.
+        loss_triplet: Config of a loss of embeddings of length 1 (M, embed_dims) and
+            identities (M,), such as ``mmdet.TripletLoss``, as in MMDetection's
+            ``LinearReIDHead``; a part of ``loss_id``. None: there is none.
         act_cfg: Activation between the two convolutions; ReLU if None.
     """
 
@@ -72,16 +76,25 @@ class EmbeddingHead(BaseModule):
         num_ids: int | Sequence[int] | str | None = "auto",
         loss: str = "ce",
         loss_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+        loss_triplet: dict | None = None,
         act_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if loss not in self.LOSSES:
             raise ValueError(f"{loss=}: choose one of {self.LOSSES}")
+        if not 0 <= label_smoothing < 1 or (label_smoothing and loss != "ce"):
+            raise ValueError(
+                f"{label_smoothing=}: must be at least 0 and below 1, and 0 unless "
+                f"loss='ce', which is {loss!r}"
+            )
         self.in_channels = in_channels
         self.embed_dims = embed_dims
         self.loss_type = loss
         self.loss_weight = loss_weight
+        self.label_smoothing = label_smoothing
+        self.loss_triplet = MODELS.build(loss_triplet) if loss_triplet else None
         self.branch = ConvBranch(in_channels, feat_channels, embed_dims, act_cfg)
         self.set_num_ids(num_ids)
 
@@ -129,7 +142,8 @@ class EmbeddingHead(BaseModule):
             labels: (M,) classes, read where each has a classifier.
 
         Returns:
-            ``loss_id``; zero where no object has an identity.
+            ``loss_id``; zero where no object has an identity. With ``loss_triplet``,
+            ``loss_triplet`` too, which is a part of it.
 
         Raises:
             RuntimeError: If the head was built without a number of identities.
@@ -162,7 +176,21 @@ class EmbeddingHead(BaseModule):
             for label, classifier in enumerate(classifiers):
                 objects = embeddings[labels == label], identities[labels == label]
                 loss = loss + self._classify(classifier, counts[label], *objects)
-        return dict(loss_id=self.loss_weight * loss / total)
+        loss = self.loss_weight * loss / total
+        if self.loss_triplet is None:
+            return dict(loss_id=loss)
+        who = self._unique_identities(identities, labels)
+        # It compares people: with fewer than two there is nothing to compare.
+        triplet = loss * 0
+        if len(who.unique()) > 1:
+            triplet = self.loss_triplet(embeddings, who)
+        return dict(loss_id=loss + triplet, loss_triplet=triplet)
+
+    def _unique_identities(self, identities: Tensor, labels: Tensor | None) -> Tensor:
+        """Numbers (M,) that differ for two people of different classes, too."""
+        if labels is None or not isinstance(self.num_ids, tuple):
+            return identities
+        return identities * len(self.num_ids) + labels
 
     def _classify(
         self, classifier: nn.Module, num_ids: int, unit: Tensor, identities: Tensor
@@ -173,7 +201,9 @@ class EmbeddingHead(BaseModule):
         features = embedding_scale(num_ids) * unit
         if self.loss_type == "ce":
             weight, bias = map(classifier.get_parameter, ("weight", "bias"))
-            return chunked_cross_entropy(features, weight, bias, identities)
+            return chunked_cross_entropy(
+                features, weight, bias, identities, self.label_smoothing
+            )
         logits = classifier(features)
         one_hot = F.one_hot(identities, num_ids).to(logits.dtype)
         return sigmoid_focal_loss(logits, one_hot, reduction="sum")

@@ -14,14 +14,17 @@ def tensors(rows: int, classes: int) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("chunk", [1, 7, 20, 64])
 @pytest.mark.parametrize("rows", [0, 1, 5])
-def test_equals_the_loss_over_all_logits(monkeypatch, chunk, rows):
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_equals_the_loss_over_all_logits(monkeypatch, chunk, rows, smoothing):
     monkeypatch.setattr(module, "CHUNK", chunk)
     features, weight, bias = given = tensors(rows, 20)
     target = torch.tensor([0, 19, 6, 7, 6])[:rows]
     results = []
     for loss in (
-        cross_entropy(linear(*given), target, reduction="sum"),
-        chunked_cross_entropy(features, weight, bias, target),
+        cross_entropy(
+            linear(*given), target, reduction="sum", label_smoothing=smoothing
+        ),
+        chunked_cross_entropy(features, weight, bias, target, smoothing),
     ):
         results.append([loss, *torch.autograd.grad(3 * loss, given)])
     for expected, found in zip(*results, strict=True):

@@ -55,6 +55,47 @@ def test_objects_without_identity_have_no_part():
     assert loss["loss_id"] == without["loss_id"]
 
 
+def test_a_smoothed_target_is_spread_over_the_identities():
+    head = EmbeddingHead(8, embed_dims=4, num_ids=5, label_smoothing=0.1)
+    logits = head.classifier(embedding_scale(5) * embeddings(2))
+    log = logits.log_softmax(1)
+    expected = -(0.9 * log[[0, 1], [3, 0]] + 0.1 * log.mean(1)).mean()
+    found = head.loss(embeddings(2), torch.tensor([3, 0]))["loss_id"]
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    for settings in (
+        dict(label_smoothing=1.0),
+        dict(label_smoothing=0.1, loss="focal"),
+    ):
+        with pytest.raises(ValueError, match="label_smoothing"):
+            EmbeddingHead(8, **settings)
+
+
+def test_the_triplet_term_compares_people_of_all_classes():
+    triplet = dict(type="mmdet.TripletLoss", margin=0.5)
+    head = EmbeddingHead(8, embed_dims=2, num_ids=[3, 3], loss_triplet=triplet)
+    plain = EmbeddingHead(8, embed_dims=2, num_ids=[3, 3])
+    plain.load_state_dict(head.state_dict())
+    given = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0], [-1.0, 0]])
+    identities, labels = torch.tensor([0, 0, 0, -1]), torch.tensor([0, 0, 1, 0])
+    found = head.loss(given, identities, labels)
+    # The first two are one person, at the root of 2 from each other. The third is
+    # another one, of the other class, where the first is and so far from the second.
+    expected = ((2**0.5 - 0 + 0.5) + (2**0.5 - 2**0.5 + 0.5) + (0 - 0 + 0.5)) / 3
+    assert found["loss_triplet"].item() == pytest.approx(expected, rel=1e-5)
+    identity = plain.loss(given, identities, labels)["loss_id"].item()
+    assert found["loss_id"].item() == pytest.approx(identity + expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("ids", [[], [-1, -1], [2, 2]])
+def test_nobody_to_compare_is_no_triplet(ids):
+    triplet = dict(type="mmdet.TripletLoss")
+    head = EmbeddingHead(8, embed_dims=4, num_ids=5, loss_triplet=triplet)
+    losses = head.loss(embeddings(len(ids)), torch.tensor(ids, dtype=torch.long))
+    assert losses["loss_triplet"] == 0
+    losses["loss_id"].backward()
+    assert head.classifier.weight.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("kind", ["ce", "focal"])
 @pytest.mark.parametrize("ids", [[-1, -1], []])
 def test_a_batch_without_identities_loses_nothing(kind, ids):
