@@ -35,6 +35,20 @@ def make_parser() -> Parser:
         help="one street for all sequences, as a fixed camera shows it",
     )
     parser.add_argument(
+        "--backgrounds",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="SEQUENCE",
+        help="MOTChallenge sequences shown behind the people, without their own, "
+        "instead of painted streets",
+    )
+    parser.add_argument(
+        "--varied",
+        action="store_true",
+        help="other cameras, half to twice as many people, blur and noise",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the SYN-* sequences in OUT"
     )
     return parser
@@ -76,6 +90,8 @@ def main(args: argparse.Namespace) -> None:
             size=args.size,
             seed=args.seed,
             street_seed=args.street,
+            backgrounds=args.backgrounds,
+            varied=args.varied,
             overwrite=args.overwrite,
             progress=lambda: progress.advance(task),
         )

@@ -8,7 +8,7 @@ camera), image coordinates pixels from the upper left corner of the image.
 
 ``figure`` draws a person on a ``canvas``; ``crowd`` and ``street_furniture`` place
 people and objects in the view of the ``camera``; ``scene`` draws them in front of the
-``street``, and ``writer`` saves the frames.
+``street`` or a real ``background``, and ``writer`` saves the frames.
 """
 
 from .sprite import STATIC_PERSON

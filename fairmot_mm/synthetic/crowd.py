@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.random import Generator
 
-from .camera import FAR, NEAR, Camera
+from .camera import Camera
 from .figure import Person, draw_figure
 from .sprite import Item
 
@@ -26,7 +26,7 @@ class Walker:
         self._stride = 0.5 * self._height * rng.uniform(0.9, 1.1)
         self._facing = int(rng.choice([-1, 1]))
         # Uniform in the image, not on the ground, most of which is far away.
-        depths = 1 / rng.uniform(1 / FAR, 1 / NEAR, 2)
+        depths = 1 / rng.uniform(1 / camera.far, 1 / camera.near, 2)
         sides = self._facing * np.array([-1, 1])
         beyond = 0.33 * self._height  # a swinging leg's reach
         laterals = sides * (camera.half_view(depths) + beyond)

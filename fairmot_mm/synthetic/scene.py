@@ -1,7 +1,11 @@
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 
+from .background import cut_background
 from .camera import Camera
 from .crowd import Crowd
 from .sprite import Item
@@ -12,7 +16,18 @@ _NOISE_SPARE = 64  # pixels by which the noise exceeds the image, to shift it in
 
 
 class Scene:
-    """A street with people, seen by a static camera."""
+    """A street with people, seen by a static camera.
+
+    Args:
+        size: Width and height of the images in pixels.
+        num_people: Number of people in or just entering the view at any time.
+        seed: Of everything that is drawn.
+        street_seed: Show the street of this seed; that of ``seed`` if None.
+        backgrounds: MOTChallenge sequences, one of which is shown instead of a
+            painted street, see :func:`cut_background`.
+        varied: Draw the camera, half to twice as many people, blur and up to four times
+            the noise.
+    """
 
     def __init__(
         self,
@@ -20,14 +35,26 @@ class Scene:
         num_people: int,
         seed: int,
         street_seed: int | None = None,
+        backgrounds: Sequence[Path] = (),
+        varied: bool = False,
     ) -> None:
-        camera = Camera(*size)
         # Separate generators, so that more people do not change the houses.
-        street, people, light, self._noise_rng = np.random.default_rng(seed).spawn(4)
+        rngs = np.random.default_rng(seed).spawn(6)
+        street, people, light, self._noise_rng, view, place = rngs
+        camera, noise, self._blur = Camera(*size), 1.0, 0.0
+        if varied:
+            camera = Camera.sample(*size, view)
+            num_people = max(1, round(num_people * 2 ** view.uniform(-1, 1)))
+            noise = view.uniform(1, 4)
+            # Of pixels; half of the cameras are sharp.
+            self._blur = max(0.0, view.uniform(-1.2, 1.2))
         if street_seed is not None:
             street = np.random.default_rng(street_seed)
         identities = itertools.count(1)
         self._background = paint_street(camera, street)
+        if backgrounds:
+            chosen = backgrounds[int(place.integers(len(backgrounds)))]
+            self._background = cut_background(chosen, size, place).astype(np.float32)
         self._furniture = list(place_street_furniture(camera, street, identities))
         self.crowd = Crowd(camera, people, num_people, identities)
         # Brightness and tint, one side a little darker.
@@ -36,7 +63,7 @@ class Scene:
         self._light = ((1 + slope) * tint).astype(np.float32)
         # Fresh noise for every frame would take longer than everything else.
         shape = camera.height + _NOISE_SPARE, camera.width + _NOISE_SPARE, 3
-        strength = light.uniform(1.5, 4.0)
+        strength = noise * light.uniform(1.5, 4.0)
         self._noise = strength * self._noise_rng.standard_normal(shape, np.float32)
 
     def render(self) -> tuple[np.ndarray, list[tuple[Item, float]]]:
@@ -53,6 +80,8 @@ class Scene:
             item.cast_shadow(image)
         for item in reversed(items):
             item.sprite.paste(image)
+        if self._blur:
+            image = cv2.GaussianBlur(image, (0, 0), self._blur)
         image *= self._light
         top, left = self._noise_rng.integers(_NOISE_SPARE, size=2)
         height, width = image.shape[:2]

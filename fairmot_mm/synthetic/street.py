@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 
-from .camera import FAR, Camera
+from .camera import Camera
 from .canvas import Colour, hsv, shade
 
 Pixel = tuple[int, int]  # x, y
@@ -10,16 +12,16 @@ Pixel = tuple[int, int]  # x, y
 
 def paint_street(camera: Camera, rng: Generator) -> np.ndarray:
     """(H, W, 3) float32 image of the empty street: sky, houses, trees, paving."""
-    fine = Camera(2 * camera.width, 2 * camera.height)
+    fine = replace(camera, width=2 * camera.width, height=2 * camera.height)
     image = _paint_paving(fine, rng)
-    kerb = round(fine.project(0, FAR + 4.0)[1])
+    kerb = round(fine.project(0, camera.far + 4.0)[1])
     sky = np.array(hsv(rng.uniform(0.52, 0.62), rng.uniform(0.15, 0.5), 0.95))
     fade = np.linspace(0.9, 1.05, kerb)[:, None, None]
     image[:kerb] = np.clip(sky * fade, 0, 255)
     _paint_houses(image, kerb, rng)
     for x in rng.uniform(0, fine.width, rng.integers(2, 6)):
         _paint_tree(image, (int(x), kerb), rng)
-    verge = round(fine.project(0, FAR + 2.0)[1])
+    verge = round(fine.project(0, camera.far + 2.0)[1])
     image[kerb:verge] = hsv(rng.uniform(0.2, 0.33), 0.35, rng.uniform(0.35, 0.55))
     image = image.astype(np.float32)
     # Walls and lawns are never a single colour.

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from .camera import FAR, Camera
+from .camera import Camera
 from .canvas import Canvas, hsv, shade, trapezoid
 from .figure import Person, draw_figure
 from .sprite import STATIC_PERSON, Item
@@ -22,14 +22,14 @@ def place_street_furniture(
     with_mannequin = rng.random() < 0.5
     for slot, kind in zip(slots, chosen, strict=False):
         draw, extent = _KINDS[kind]
-        depth = rng.uniform(8.0, 13.0)
+        depth = rng.uniform(camera.near + 1.8, camera.far)
         lateral = (slot + rng.uniform(0.1, 0.5)) * camera.half_view(depth)
         foot, scale = camera.project(lateral, depth), camera.scale(depth)
         canvas = Canvas(foot, scale, extent)
         draw(canvas, rng)
         yield Item(canvas.sprite(), depth, foot, 0.7 * scale)
     if with_mannequin:
-        depth = rng.uniform(0.7 * FAR, FAR)
+        depth = rng.uniform(0.7 * camera.far, camera.far)
         lateral = rng.uniform(-0.85, 0.85) * camera.half_view(depth)
         foot, scale = camera.project(lateral, depth), camera.scale(depth)
         person = Person.sample(rng, rng.random())

@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ def make_dataset(
     size: tuple[int, int],
     seed: int,
     street_seed: int | None = None,
+    backgrounds: Sequence[Path] = (),
+    varied: bool = False,
     overwrite: bool = False,
     progress: Callable[[], object] | None = None,
 ) -> list[Path]:
@@ -74,6 +76,8 @@ def make_dataset(
             size=size,
             seed=int(child[0]),
             street_seed=street_seed,
+            backgrounds=backgrounds,
+            varied=varied,
             progress=progress,
         )
         folders.append(folder)
@@ -90,6 +94,8 @@ def make_sequence(
     seed: int,
     frame_rate: int = 15,
     street_seed: int | None = None,
+    backgrounds: Sequence[Path] = (),
+    varied: bool = False,
     progress: Callable[[], object] | None = None,
 ) -> Path:
     """Render one sequence: ``root/name`` with ``img1``, ``gt`` and ``seqinfo.ini``.
@@ -111,6 +117,10 @@ def make_sequence(
         frame_rate: Frames per second; people walk at true speed.
         street_seed: Show the street of this seed, as other sequences may; that of
             ``seed`` if None.
+        backgrounds: Folders of MOTChallenge sequences with ground truth: a part of one
+            of them, without its people, is shown instead of a painted street.
+        varied: Let ``seed`` draw the camera as well, half to twice as many people, blur
+            and stronger noise: people to train on before other cameras' footage.
         progress: Called after every frame written.
 
     Returns:
@@ -119,7 +129,8 @@ def make_sequence(
     Raises:
         ValueError: If an argument is out of range.
         FileExistsError: If ``root/name`` is not empty.
-        OSError: If an image cannot be written.
+        FileNotFoundError: If a background has no ground truth.
+        OSError: If an image cannot be read or written.
     """
     _check_sequence_arguments(num_frames, num_people, size, seed)
     _check_at_least(1, frame_rate=frame_rate)
@@ -128,7 +139,7 @@ def make_sequence(
         raise FileExistsError(f"{folder} is not empty: remove it or choose another")
     (folder / "gt").mkdir(parents=True, exist_ok=True)
 
-    scene = Scene(size, num_people, seed, street_seed)
+    scene = Scene(size, num_people, seed, street_seed, backgrounds, varied)
     rows: list[tuple[float, ...]] = []
     for number in range(1, num_frames + 1):
         image, shown = scene.render()

@@ -8,6 +8,7 @@ import pytest
 
 from fairmot_mm import synthetic
 from fairmot_mm.synthetic import MIN_VISIBILITY, make_dataset, make_sequence
+from fairmot_mm.synthetic.background import cut_background
 from fairmot_mm.synthetic.camera import Camera
 from fairmot_mm.synthetic.figure import Person, draw_figure
 from fairmot_mm.synthetic.scene import Scene
@@ -329,3 +330,72 @@ def test_training_and_test_sequences_of_one_number_differ(tmp_path):
     assert trained.name == tested.name
     pictures = [(f / "img1/000001.jpg").read_bytes() for f in (trained, tested)]
     assert pictures[0] != pictures[1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_people_stand_in_the_view_of_every_drawn_camera(seed):
+    camera = Camera.sample(512, 288, np.random.default_rng(seed))
+    tallest = 1.75 * camera.scale(camera.near) / camera.height
+    assert 0.35 <= tallest <= 0.9
+    for depth in (camera.near, camera.far):
+        row = camera.project(0, depth)[1]
+        assert camera.horizon < row < 1.15 * camera.height
+    assert camera.near + 1.8 < camera.far
+
+
+def test_varied_sequences_differ_in_camera_people_and_sharpness(tmp_path):
+    arguments = dict(num_frames=1, num_people=8, size=(256, 144))
+    sizes, counts, noises = set(), [], []
+    for seed in range(6):
+        folder = make_sequence(tmp_path, str(seed), seed=seed, varied=True, **arguments)
+        gt = read_gt(folder)
+        sizes.add(round(gt[:, HEIGHT].max() / 144, 1))
+        counts.append(len(gt))
+        sky = read_images(folder)[0, :10].astype(float)
+        noises.append(np.abs(np.diff(sky, axis=0)).mean())
+    assert len(sizes) > 2
+    assert max(counts) <= 17  # twice as many, and a mannequin
+    assert max(counts) > 1.5 * min(counts)
+    assert max(noises) > 1.5 * min(noises)
+
+
+def test_backgrounds_are_real_places_without_their_people(tmp_path):
+    place = make_sequence(tmp_path / "real", "PLACE", **SEQUENCE)
+    background = cut_background(place, (128, 72), np.random.default_rng(0))
+    assert background.shape == (72, 128, 3)
+    # Nobody is left of the people, and the street is that of the sequence.
+    images = read_images(place).astype(float)
+    empty = np.median(images, axis=0)
+    whole = cut_background(place, (256, 144), _Middle())
+    strange = [(np.abs(x - empty).max(-1) > 40).mean() for x in (images[0], whole)]
+    assert strange[0] > 0.04
+    assert strange[1] < 0.004
+
+    arguments = dict(num_frames=1, num_people=2, size=(256, 144), seed=1)
+    folder = make_sequence(tmp_path, "A", backgrounds=[place], **arguments)
+    painted = make_sequence(tmp_path, "B", **arguments)
+    np.testing.assert_array_equal(read_gt(folder), read_gt(painted))
+    a, b = (read_images(f)[0].astype(float) for f in (folder, painted))
+    assert np.abs(a - b).mean() > 10
+
+
+class _Middle:
+    """Chooses the first frames and all of the image."""
+
+    def choice(self, total, count, replace):
+        return np.arange(count) * (total // count)
+
+    def uniform(self, low, high):
+        return high
+
+    def random(self, count=None):
+        return np.ones(count) if count else 1.0
+
+
+def test_a_background_needs_ground_truth(tmp_path, capsys):
+    main = runpy.run_path(str(TOOL))["main"]
+    place = make_sequence(tmp_path, "PLACE", **{**SEQUENCE, "num_frames": 2})
+    (place / "gt/gt.txt").unlink()
+    arguments = [str(tmp_path / "out"), "--train=1", "--test=0", "--frames=1"]
+    assert main([*arguments, "--backgrounds", str(place)]) == 2
+    assert f"{place}/gt/gt.txt: no ground truth" in capsys.readouterr().err

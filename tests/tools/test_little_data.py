@@ -53,9 +53,9 @@ def test_each_part_changes_the_config():
     for number, cfg in enumerate(configs):
         assert cfg["model"]["neck"]["in_channels"] == [32, 64, 128, 256]
         assert cfg["train_cfg"]["max_iters"] == 150
-        # `synthetic` differs in the weights it starts from.
+        # Those with synthetic people first differ in the weights they start from.
         alike = [n for n, other in enumerate(configs) if other == cfg]
-        assert set(alike) <= {number, *(6, 7)}
+        assert set(alike) <= {number, *(6, 7, 8)}
         data = cfg["train_dataloader"]["dataset"]
         sources = data.get("dataset", data)["datasets"]
         names = {name for x in sources for name in x.get("sequences", ())}
@@ -93,17 +93,37 @@ def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     found = json.loads((tmp_path / "synthetic-317/figures.json").read_text())
     assert found["threshold"] in tool.THRESHOLDS
     assert {"AP50", "rank1@1", "HOTA"} <= set(found["reported"])
-    made = (tmp_path / "made-317/last_checkpoint").read_text()
+    made = (tmp_path / "before-synthetic-317/last_checkpoint").read_text()
     cfg = Config.fromfile(tmp_path / "synthetic-317.py")
     assert cfg.load_from == made
     assert made.endswith("iter_15.pth")
     assert cfg.train_cfg.max_iters == 30
+
+    assert tool.main([*arguments, "--halves"]) == 2
+    assert "halves=False, not True; give another folder" in capsys.readouterr().err
 
     (tmp_path / "synthetic-317/figures.json").unlink()
     before = made, (tmp_path / "synthetic-317/last_checkpoint").stat().st_mtime_ns
     assert tool.main(arguments) == 0
     assert (tmp_path / "synthetic-317/last_checkpoint").stat().st_mtime_ns == before[1]
     assert json.loads((tmp_path / "synthetic-317/figures.json").read_text()) == found
+
+
+def test_no_background_is_cut_from_what_is_kept_out(data, tmp_path, monkeypatch):
+    cut = []
+    monkeypatch.setattr(
+        "fairmot_mm.synthetic.make_dataset",
+        lambda root, backgrounds, **settings: cut.append((root, backgrounds)),
+    )
+    args = settings("--data", str(data), "--report", "MOT17-02")
+    args.out = tmp_path
+    tool.render("mixed", args)
+    tool.render("synthetic", args)
+    names = ("MOT17-09", "PETS09-S2L1", "TUD-Stadtmitte")
+    assert cut == [
+        (tmp_path / "backgrounds", [data / name for name in names]),
+        (tmp_path / "synthetic", ()),
+    ]
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):

@@ -54,6 +54,8 @@ ROWS = {
     "colours": "+ embedding of the colours in the box",
     "stills": "+ stills and COCO: the whole recipe",
     "synthetic": "recipe, a third of the steps on synthetic people first",
+    "backgrounds": "recipe, the same, but before real backgrounds and other cameras",
+    "mixed": "recipe + these among the other images",
     "mosaic": "recipe + mosaic in half of the images",
     "photometric": "recipe, photometric distortion instead of saturation and value",
     "multiscale": "recipe, input size drawn anew every ten steps",
@@ -66,6 +68,9 @@ ROWS = {
 PARTS = ("ema", "schedule", "scale", "iou", "colours", "stills")
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FEWEST = 45  # steps: three of warm-up, and a third of all for synthetic people
+# What all rows of a folder have in common.
+SETTINGS = ("data", "steps", "width", "batch_size", "choose", "report", "halves")
+SYNTHETIC_FIRST = ("synthetic", "backgrounds")
 RENDERED: dict[str, Any] = dict(
     train_sequences=40,
     test_sequences=0,
@@ -117,7 +122,7 @@ def row_config(row: str, args: argparse.Namespace, seed: int) -> Config:
         cfg.model.reid_head.type = recipe.model.reid_head.type
         cfg.optim_wrapper.paramwise_cfg = recipe.optim_wrapper.paramwise_cfg
     _set_training_data(cfg, args, stills="stills" in parts)
-    change(row, cfg, args.size)
+    change(row, cfg, args)
     cfg.test_dataloader.dataset.update(
         input_size=args.size,
         with_ground_truth=True,
@@ -127,10 +132,14 @@ def row_config(row: str, args: argparse.Namespace, seed: int) -> Config:
     return cfg
 
 
-def change(row: str, cfg: Config, size: tuple[int, int]) -> None:
+def change(row: str, cfg: Config, args: argparse.Namespace) -> None:
     """Change the whole recipe in the way of its row; other rows stay as they are."""
     if row == "mosaic":
-        add_mosaic(cfg, size)
+        add_mosaic(cfg, args.size)
+    elif row == "mixed":
+        data = cfg.train_dataloader.dataset
+        data.datasets.append(_synthetic_source(row, args))
+        data.repeats.append(1)
     elif row == "photometric":
         data = cfg.train_dataloader.dataset
         data.pipeline = [
@@ -140,7 +149,7 @@ def change(row: str, cfg: Config, size: tuple[int, int]) -> None:
             for transform in data.pipeline
         ]
     elif row == "multiscale":
-        heights = tuple(round(size[1] * share) for share in (0.75, 1.25))
+        heights = tuple(round(args.size[1] * share) for share in (0.75, 1.25))
         cfg.model.data_preprocessor.batch_augments = [
             dict(type="mmdet.BatchSyncRandomResize", random_size_range=heights)
         ]
@@ -179,18 +188,14 @@ def shorten(recipe: Config, steps: int) -> None:
 
 
 def _set_training_data(cfg: Config, args: argparse.Namespace, stills: bool) -> None:
-    """All sequences but those kept out, with or without the recipe's pictures."""
+    """All that is trained on, with or without the recipe's pictures."""
     data = cfg.train_dataloader.dataset
     pictures = [*zip(data.datasets, data.repeats, strict=True)][-2:] if stills else []
     for source, _ in pictures:
         source.data_root = args.data + (
             "/stills" if "stills" in source.data_root else ""
         )
-    kept = [
-        name
-        for name in SEQUENCES
-        if args.halves or name not in (args.choose, args.report)
-    ]
+    kept = training_sequences(args)
     half = "first" if args.halves else None
     data.datasets = [
         dict(type="MOTFrameDataset", data_root=args.data, sequences=[name], half=half)
@@ -198,6 +203,30 @@ def _set_training_data(cfg: Config, args: argparse.Namespace, stills: bool) -> N
     ] + [source for source, _ in pictures]
     data.repeats = [SEQUENCES[name] for name in kept] + [times for _, times in pictures]
     data.pipeline, data.input_size = cfg.train_pipeline, args.size
+
+
+def training_sequences(args: argparse.Namespace) -> list[str]:
+    """All sequences but those kept out; with halves, all of them."""
+    kept_out = () if args.halves else (args.choose, args.report)
+    return [name for name in SEQUENCES if name not in kept_out]
+
+
+def _synthetic_source(row: str, args: argparse.Namespace) -> dict[str, Any]:
+    root = args.out / ("synthetic" if row == "synthetic" else "backgrounds")
+    return dict(type="MOTFrameDataset", data_root=str(root / "train"))
+
+
+def render(row: str, args: argparse.Namespace) -> None:
+    """Render the synthetic people of a row, unless they are rendered already."""
+    from fairmot_mm.synthetic import make_dataset
+
+    root = Path(_synthetic_source(row, args)["data_root"]).parent
+    varied = row != "synthetic"
+    backgrounds = [Path(args.data) / name for name in training_sequences(args)]
+    if not root.is_dir():
+        make_dataset(
+            root, **RENDERED, varied=varied, backgrounds=backgrounds if varied else ()
+        )
 
 
 def add_mosaic(cfg: Config, size: tuple[int, int]) -> None:
@@ -218,23 +247,22 @@ def add_mosaic(cfg: Config, size: tuple[int, int]) -> None:
 def train_row(row: str, args: argparse.Namespace, seed: int) -> tuple[Config, str]:
     """Train a row, unless it is trained already; its config and its checkpoint."""
     cfg, folder = row_config(row, args, seed), args.out / f"{row}-{seed}"
-    if row == "synthetic":
-        cfg.load_from = _train_on_synthetic(cfg, args, folder.with_name(f"made-{seed}"))
+    if row in (*SYNTHETIC_FIRST, "mixed"):
+        render(row, args)
+    if row in SYNTHETIC_FIRST:
+        before = folder.with_name(f"before-{folder.name}")
+        cfg.load_from = _train_on_synthetic(row, cfg, args, before)
         cfg = _with_steps(cfg, args.steps - args.steps // 3, args.steps)
     return cfg, train(cfg, folder)
 
 
-def _train_on_synthetic(cfg: Config, args: argparse.Namespace, folder: Path) -> str:
+def _train_on_synthetic(
+    row: str, cfg: Config, args: argparse.Namespace, folder: Path
+) -> str:
     """Checkpoint of a third of the steps on sequences rendered for it."""
-    from fairmot_mm.synthetic import make_dataset
-
-    root = args.out / "synthetic"
-    if not root.is_dir():
-        make_dataset(root, **RENDERED)
     cfg = _with_steps(cfg, args.steps // 3, args.steps)
     data = cfg.train_dataloader.dataset
-    source = dict(type="MOTFrameDataset", data_root=str(root / "train"))
-    data.datasets, data.repeats = [source], [1]
+    data.datasets, data.repeats = [_synthetic_source(row, args)], [1]
     return train(cfg, folder)
 
 
@@ -438,6 +466,22 @@ def make_parser() -> Parser:
     return parser
 
 
+def _keep_settings(args: argparse.Namespace) -> None:
+    """Check that earlier rows in the folder were measured in the same way."""
+    settings = {name: getattr(args, name) for name in SETTINGS} | dict(
+        size=list(args.size)
+    )
+    path = args.out / "settings.json"
+    if path.is_file():
+        for name, before in json.loads(path.read_text()).items():
+            if settings[name] != before:
+                raise ValueError(
+                    f"{path}: the rows in this folder are of {name}={before!r}, not "
+                    f"{settings[name]!r}; give another folder"
+                )
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Train, score and write row after row."""
@@ -453,6 +497,7 @@ def main(args: argparse.Namespace) -> None:
     find_sequences(Path(args.data), [*SEQUENCES])  # says what is missing
     args.size = tuple(args.size)
     args.out.mkdir(parents=True, exist_ok=True)
+    _keep_settings(args)
     for seed in args.seeds:
         for row in args.rows:
             figures = args.out / f"{row}-{seed}" / "figures.json"
