@@ -24,7 +24,13 @@ randomness = dict(seed=317)
 #                                   dict(type="TensorboardVisBackend")])
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="Visualizer", vis_backends=vis_backends)
-log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
+# The parts of the loss are logged as means of the last steps, as the loss itself is.
+log_processor = dict(
+    type="LogProcessor",
+    window_size=50,
+    by_epoch=True,
+    mean_pattern=r"loss|time|grad_norm|^(heatmap|size|offset|id|colours|triplet)$",
+)
 log_level = "INFO"
 load_from = None
 resume = False

@@ -1,5 +1,6 @@
 from .annotated_video_dataset import AnnotatedVideoDataset
 from .frame_dataset import FrameDataset
+from .frame_pair_sampler import FramePairSampler
 from .joint_dataset import JointDataset
 from .mot_video_dataset import MOTVideoDataset
 from .sources.bdd100k import BDD100KFrameDataset
@@ -25,6 +26,7 @@ __all__ = [
     "CrowdHumanFrameDataset",
     "FootageFrameDataset",
     "FrameDataset",
+    "FramePairSampler",
     "JDEFrameDataset",
     "JointDataset",
     "KITTIFrameDataset",

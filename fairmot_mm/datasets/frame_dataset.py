@@ -193,6 +193,15 @@ class FrameDataset(BaseDataset):
         rows = self.records.rows(idx)
         return self.records.labels[rows][~self.records.ignored[rows]].tolist()
 
+    def images_of_sequence(self, idx: int) -> range:
+        """The images of an image's sequence; itself alone if they are in no order."""
+        self.full_init()
+        if not self.ordered:
+            return range(idx, idx + 1)
+        starts = self.records.sequence_starts
+        number = np.searchsorted(starts, idx, "right")
+        return range(int(starts[number - 1]), int(starts[number]))
+
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Keep some images: the first, the last (negative), or those listed."""
         self.full_init()

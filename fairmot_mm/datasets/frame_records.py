@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -82,6 +83,13 @@ class FrameRecords:
     def num_ids(self) -> int:
         """Number of identities."""
         return int(self.identities.max(initial=-1)) + 1
+
+    @cached_property
+    def sequence_starts(self) -> np.ndarray:
+        """(S + 1,) first image of each run of images of one sequence, and N."""
+        starts = np.flatnonzero(np.diff(self.sequence_index, prepend=-1, append=-1))
+        starts.flags.writeable = False
+        return starts
 
     @property
     def images(self) -> np.ndarray:

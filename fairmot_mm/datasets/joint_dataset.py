@@ -103,6 +103,14 @@ class JointDataset(ConcatDataset):
         source = self.sources[number]  # without its repeats
         return source.get_cat_ids(index % len(source))
 
+    def images_of_sequence(self, idx: int) -> range:
+        """The images of an image's sequence, within one repeat of its source."""
+        number, index = self._get_ori_dataset_idx(idx)
+        source = self.sources[number]
+        first = idx - index % len(source)
+        images = source.images_of_sequence(index % len(source))
+        return range(first + images.start, first + images.stop)
+
     def summary(self) -> str:
         """A table with a line per source and their total."""
         self.full_init()

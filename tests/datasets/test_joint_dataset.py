@@ -278,3 +278,28 @@ def test_subsets_keep_the_numbers_of_identities(sources):
     assert len(DATASETS.build(dict(sources[0], indices=-4))) == 4
     with pytest.raises(IndexError, match=r"image 15 of 15 in synthetic"):
         dataset.get_data_info(15)
+
+
+def test_images_of_sequence_stay_within_a_repeat(sources):
+    dataset = JointDataset(sources, repeats=[2, 1, 1], pipeline=[])
+    dataset.full_init()
+    length = len(dataset.sources[0])
+    for idx in range(2 * length):
+        images = dataset.images_of_sequence(idx)
+        assert idx in images
+        names = {dataset.get_data_info(i)["img_path"].split("/")[-3] for i in images}
+        assert len(names) == 1
+        assert images.start // length == (images.stop - 1) // length
+    assert max(len(dataset.images_of_sequence(i)) for i in range(length)) > 1
+    # Images of lists are in no order.
+    for idx in range(2 * length, len(dataset)):
+        assert dataset.images_of_sequence(idx) == range(idx, idx + 1)
+
+
+def test_a_subset_keeps_runs_of_a_sequence(sources):
+    source = DATASETS.build(sources[0])
+    whole = source.images_of_sequence(0)
+    assert len(whole) > 2
+    subset = source.get_subset([1, 0, len(source) - 1, 2])
+    assert subset.images_of_sequence(0) == subset.images_of_sequence(1) == range(2)
+    assert subset.images_of_sequence(3) == range(3, 4)

@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -9,6 +11,7 @@ from torch.utils.data import DataLoader
 from fairmot_mm.datasets import MOTFrameDataset
 from fairmot_mm.engine.loops import check_batches, count_identities
 from fairmot_mm.registry import DATASETS
+from fairmot_mm.utils.paths import CONFIGS
 
 
 def people(data) -> set:
@@ -38,9 +41,12 @@ def test_plain_runner_trains_the_classifier(config, synthetic, loop, monkeypatch
         lambda self, errors: reads.append(self) or read(self, errors),
     )
     config.train_cfg = loop
+    runtime = Config.fromfile(CONFIGS / "_base_/default_runtime.py")
+    config.log_processor = runtime.log_processor
     if loop["type"] == "FairMOTIterTrainLoop":
         config.default_hooks.checkpoint = dict(type="CheckpointHook", by_epoch=False)
-        config.log_processor = dict(by_epoch=False)
+        config.log_processor.by_epoch = False
+    config.default_hooks.logger.interval = 1
     runner = Runner.from_cfg(config)
     assert runner.model.reid_head.classifier is None
     runner.train()
@@ -55,6 +61,13 @@ def test_plain_runner_trains_the_classifier(config, synthetic, loop, monkeypatch
     (log,) = (path.read_text() for path in Path(config.work_dir).glob("*/*.log"))
     assert f"num_ids: {len(people(synthetic))}, from the training data" in log
     assert "15 images" in log  # what was read stands in the log
+    # Parts of the loss are means, as the loss is, not the last step's values.
+    (scalars,) = Path(config.work_dir).glob("*/vis_data/scalars.json")
+    logged = json.loads(scalars.read_text().splitlines()[-1])
+    for name in ("loss", "heatmap", "size", "offset", "id"):
+        steps, _ = runner.message_hub.get_scalar(f"train/{name}").data
+        assert len(steps) == 3
+        assert logged[name] == pytest.approx(steps.mean()), name
 
 
 def test_a_given_number_stays(config):

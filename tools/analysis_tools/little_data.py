@@ -57,6 +57,7 @@ ROWS = {
     "backgrounds": "recipe, the same, but before real backgrounds and other cameras",
     "mixed": "recipe + these among the other images",
     "mosaic": "recipe + mosaic in half of the images",
+    "pairs": "recipe, images in pairs of one sequence",
     "photometric": "recipe, photometric distortion instead of saturation and value",
     "multiscale": "recipe, input size drawn anew every ten steps",
     "rate": "recipe, half the rate",
@@ -66,6 +67,15 @@ ROWS = {
     "triplet": "recipe + triplet loss of the centre's embeddings",
 }
 PARTS = ("ema", "schedule", "scale", "iou", "colours", "stills")
+# Rows that change the recipe by an option.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "pairs": {"train_dataloader.sampler": dict(_delete_=True, type="FramePairSampler")},
+    "rate": {"optim_wrapper.optimizer.lr": 5e-4},
+    "identity": {"model.task_weighting.id_weight": 1.0},
+    "smoothing": {"model.reid_head.label_smoothing": 0.1},
+    "focal": {"model.reid_head.loss": "focal"},
+    "triplet": {"model.reid_head.loss_triplet": dict(type="mmdet.TripletLoss")},
+}
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FEWEST = 45  # steps: three of warm-up, and a third of all for synthetic people
 # What all rows of a folder have in common.
@@ -153,16 +163,8 @@ def change(row: str, cfg: Config, args: argparse.Namespace) -> None:
         cfg.model.data_preprocessor.batch_augments = [
             dict(type="mmdet.BatchSyncRandomResize", random_size_range=heights)
         ]
-    elif row == "rate":
-        cfg.optim_wrapper.optimizer.lr /= 2
-    elif row == "identity":
-        cfg.model.task_weighting.id_weight *= 10
-    elif row == "smoothing":
-        cfg.model.reid_head.label_smoothing = 0.1
-    elif row == "focal":
-        cfg.model.reid_head.loss = "focal"
-    elif row == "triplet":
-        cfg.model.reid_head.loss_triplet = dict(type="mmdet.TripletLoss")
+    else:
+        cfg.merge_from_dict(OPTIONS.get(row, {}))
 
 
 def narrow(model: ConfigDict, share: float) -> None:
