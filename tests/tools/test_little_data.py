@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools/analysis_tools"))
 
 import little_data as tool
 
+from fairmot_mm.deployment.exporting import parse_size
 from fairmot_mm.synthetic import make_sequence
 
 
@@ -26,7 +27,7 @@ def data(tmp_path_factory) -> Path:
 
 def settings(*arguments: str) -> Namespace:
     args = tool.make_parser().parse_args(["out", *arguments])
-    args.size = tuple(args.size)
+    args.size = parse_size(args.size)
     return args
 
 
@@ -78,7 +79,7 @@ def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     arguments = [
         *(str(tmp_path), "--data", str(data), "--rows", "synthetic"),
         *("--steps", "45", "--batch-size", "2", "--width", "0.25"),
-        *("--size", "96", "64"),
+        *("--size", "96x64"),
     ]
     small = dict(train_sequences=1, num_frames=8, num_people=3, size=(96, 64))
     monkeypatch.setattr(tool, "RENDERED", tool.RENDERED | small)
@@ -102,11 +103,14 @@ def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     assert tool.main([*arguments, "--halves"]) == 2
     assert "halves=False, not True; give another folder" in capsys.readouterr().err
 
-    (tmp_path / "synthetic-317/figures.json").unlink()
-    before = made, (tmp_path / "synthetic-317/last_checkpoint").stat().st_mtime_ns
-    assert tool.main(arguments) == 0
-    assert (tmp_path / "synthetic-317/last_checkpoint").stat().st_mtime_ns == before[1]
-    assert json.loads((tmp_path / "synthetic-317/figures.json").read_text()) == found
+    # What is trained is not trained again.
+    last = tmp_path / "synthetic-317/last_checkpoint"
+    before = last.stat().st_mtime_ns
+    args = tool.make_parser().parse_args(arguments)
+    args.size = parse_size(args.size)
+    _, checkpoint = tool.train_row("synthetic", args, 317)
+    assert checkpoint == last.read_text()
+    assert last.stat().st_mtime_ns == before
 
 
 def test_no_background_is_cut_from_what_is_kept_out(data, tmp_path, monkeypatch):
@@ -126,7 +130,7 @@ def test_no_background_is_cut_from_what_is_kept_out(data, tmp_path, monkeypatch)
     ]
 
 
-def test_mistakes_are_one_line(tmp_path, capsys):
+def test_mistakes_are_one_line(data, tmp_path, capsys):
     same = [str(tmp_path), "--report", "ETH-Sunnyday"]
     assert tool.main(same) == 2
     assert "--choose and --report are both ETH-Sunnyday" in capsys.readouterr().err
@@ -135,3 +139,6 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert tool.main([str(tmp_path), "--data", str(tmp_path / "none")]) == 2
     message = f"error: {tmp_path}/none: no such folder of MOTChallenge sequences\n"
     assert capsys.readouterr().err == message
+    capsys.readouterr()
+    assert tool.main([str(tmp_path), "--data", str(data), "--size", "100x64"]) == 2
+    assert "size 100x64 of the network input" in capsys.readouterr().err

@@ -61,6 +61,7 @@ ROWS = {
     "photometric": "recipe, photometric distortion instead of saturation and value",
     "multiscale": "recipe, input size drawn anew every ten steps",
     "rate": "recipe, half the rate",
+    "l1": "recipe, L1 loss of sizes",
     "identity": "recipe, identity loss ten times as heavy",
     "smoothing": "recipe, smoothed labels of the identities",
     "focal": "recipe, focal loss of the identities",
@@ -71,6 +72,11 @@ PARTS = ("ema", "schedule", "scale", "iou", "colours", "stills")
 OPTIONS: dict[str, dict[str, Any]] = {
     "pairs": {"train_dataloader.sampler": dict(_delete_=True, type="FramePairSampler")},
     "rate": {"optim_wrapper.optimizer.lr": 5e-4},
+    "l1": {
+        "model.bbox_head.loss_size": dict(
+            _delete_=True, type="mmdet.L1Loss", loss_weight=0.5
+        )
+    },
     "identity": {"model.task_weighting.id_weight": 1.0},
     "smoothing": {"model.reid_head.label_smoothing": 0.1},
     "focal": {"model.reid_head.loss": "focal"},
@@ -440,12 +446,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--batch-size", type=int, default=8, help="images a step")
     parser.add_argument(
-        "--size",
-        nargs=2,
-        type=int,
-        default=[576, 320],
-        metavar=("WIDTH", "HEIGHT"),
-        help="of the network input",
+        "--size", default="576x320", metavar="WIDTHxHEIGHT", help="of the network input"
     )
     parser.add_argument(
         "--choose",
@@ -471,7 +472,7 @@ def make_parser() -> Parser:
 def _keep_settings(args: argparse.Namespace) -> None:
     """Check that earlier rows in the folder were measured in the same way."""
     settings = {name: getattr(args, name) for name in SETTINGS} | dict(
-        size=list(args.size)
+        size="{}x{}".format(*args.size)
     )
     path = args.out / "settings.json"
     if path.is_file():
@@ -494,10 +495,12 @@ def main(args: argparse.Namespace) -> None:
         )
     if args.steps < FEWEST:
         raise ValueError(f"--steps {args.steps}: expected at least {FEWEST}")
+    from fairmot_mm.deployment.exporting import check_size, parse_size
     from fairmot_mm.formats.mot import find_sequences
 
     find_sequences(Path(args.data), [*SEQUENCES])  # says what is missing
-    args.size = tuple(args.size)
+    args.size = parse_size(args.size)
+    check_size(args.size)
     args.out.mkdir(parents=True, exist_ok=True)
     _keep_settings(args)
     for seed in args.seeds:

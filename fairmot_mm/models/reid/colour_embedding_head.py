@@ -13,7 +13,7 @@ from .embedding_head import EmbeddingHead
 
 PIXELS = (24, 8)  # rows and columns that are read from each box
 STRIPS = 4  # head to feet
-SIGMA = 0.12  # of a colour at the start
+GRID_SIGMA = 0.12  # of a colour of the grid
 
 
 @MODELS.register_module()
@@ -24,11 +24,12 @@ class ColourEmbeddingHead(EmbeddingHead):
     heart. What a person wears, from head to feet, is recognised in any scene: each
     pixel of the box is assigned to some of the learned colours, and strips of the box
     are described by their shares: histograms with learned bins, which start as a grid
-    over RGB. The box is read as by RoIAlign (He et al., ICCV 2017), which FairMOT
-    compares with the centre in table 1.
+    over RGB unless :meth:`place_colours` puts them elsewhere. The box is read as by
+    RoIAlign (He et al., ICCV 2017), which FairMOT compares with the centre in table 1.
 
     The centre's embedding is trained as in :class:`EmbeddingHead`, that of the colours
-    by a :func:`supervised_contrastive_loss` over the people of the batch.
+    by a :func:`supervised_contrastive_loss` over the people of the batch: it needs
+    batches with the same person on several images, see :class:`FramePairSampler`.
 
     Args:
         grid: Learned colours along each axis of RGB.
@@ -60,15 +61,18 @@ class ColourEmbeddingHead(EmbeddingHead):
         self.colours = nn.Linear(3, grid**3)
         self.description = nn.Linear(STRIPS * grid**3, colour_dims)
         axis = (torch.arange(grid) + 0.5) / grid
-        centers = torch.cartesian_prod(axis, axis, axis)
-        with torch.no_grad():
-            self.colours.weight.copy_(centers / SIGMA**2)
-            self.colours.bias.copy_(-centers.square().sum(1) / (2 * SIGMA**2))
-            nn.init.orthogonal_(self.description.weight)
-            nn.init.zeros_(self.description.bias)
+        self.place_colours(torch.cartesian_prod(axis, axis, axis), GRID_SIGMA)
+        nn.init.orthogonal_(self.description.weight)
+        nn.init.zeros_(self.description.bias)
         # People stand in the middle of their boxes.
         across = torch.linspace(-1, 1, PIXELS[1]).square().mul(-2).exp()
         self.register_buffer("across", across / across.sum(), persistent=False)
+
+    @torch.no_grad()
+    def place_colours(self, centers: Tensor, sigma: float) -> None:
+        """Set the colours (grid**3, 3), RGB in [0, 1], and how wide each is."""
+        self.colours.weight.copy_(centers / sigma**2)
+        self.colours.bias.copy_(-centers.square().sum(1) / (2 * sigma**2))
 
     def embeddings_in_boxes(
         self,
@@ -98,14 +102,19 @@ class ColourEmbeddingHead(EmbeddingHead):
             sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
             boxes = boxes + 0.05 * sides * torch.randn_like(boxes)
         with torch.autocast(inputs.device.type, enabled=False):
-            rois = torch.cat((image[:, None].to(boxes), boxes), dim=1)
-            pixels = roi_align(inputs.float(), rois.float(), PIXELS, 1.0, 1, True)
+            pixels = self.pixels_in_boxes(inputs, image, boxes)
             shares = self.colours(pixels.movedim(1, -1)).softmax(-1)
             shares = (shares * self.across[:, None]).sum(2)
             strips = shares.unflatten(1, (STRIPS, -1)).mean(2)
             # As for Bhattacharyya's coefficient; the root's slope is infinite at 0.
             roots = (strips + 1e-4).sqrt().flatten(1)
             return F.normalize(self.description(roots), dim=1)
+
+    @staticmethod
+    def pixels_in_boxes(inputs: Tensor, image: Tensor, boxes: Tensor) -> Tensor:
+        """Pixels (M, 3, 24, 8) of the boxes; arguments as above."""
+        rois = torch.cat((image[:, None].to(boxes), boxes), dim=1)
+        return roi_align(inputs.float(), rois.float(), PIXELS, 1.0, 1, True)
 
     def loss(
         self, embeddings: Tensor, identities: Tensor, labels: Tensor | None = None
@@ -119,8 +128,11 @@ class ColourEmbeddingHead(EmbeddingHead):
         who = self._unique_identities(
             identities[known], None if labels is None else labels[known]
         )
-        contrastive = supervised_contrastive_loss(
-            F.normalize(colours[known], dim=1), who, self.temperature
-        )
+        contrastive = self.contrast(colours[known], who)
         losses["loss_id"] = losses["loss_id"] + self.contrastive_weight * contrastive
         return losses | dict(loss_colours=contrastive)
+
+    def contrast(self, colours: Tensor, identities: Tensor) -> Tensor:
+        """Contrastive loss of the colours' embeddings (M, colour_dims)."""
+        unit = F.normalize(colours, dim=1)
+        return supervised_contrastive_loss(unit, identities, self.temperature)

@@ -92,3 +92,19 @@ def test_identities_of_two_classes_are_two():
     identities, classes = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     assert head.loss(unit, identities, classes)["loss_colours"] == 0  # nobody twice
     assert head.loss(unit, identities, classes * 0)["loss_colours"] > 0
+
+
+@torch.no_grad()
+def test_colours_can_be_placed_where_people_wear_them(head):
+    image = torch.full((3, 64, 96), 0.5)
+    boxes = [(4, 8, 20, 56), (30, 8, 46, 56)]
+    black, anthracite = torch.full((3,), 0.05), torch.full((3,), 0.15)
+    person(image, boxes[0], black, black)
+    person(image, boxes[1], anthracite, anthracite)
+    given = image[None], torch.zeros(2).long(), torch.tensor(boxes).float()
+    one, other = head.embed_colours(*given)
+    assert one @ other > 0.9
+    greys = torch.linspace(0, 1, 64)[:, None].expand(-1, 3)
+    head.place_colours(greys, 0.03)
+    one, other = head.embed_colours(*given)
+    assert one @ other < 0.5
