@@ -1,6 +1,7 @@
 # Little data, from scratch: the light network in 1500 steps on four sequences, stills
 # of three more cameras, and COCO pictures with and without people. The weights that
-# travel with the package were trained by this config, see docs/model-card.md.
+# travel with the package were trained by this config, and their colours afterwards by
+# tools/train_colours.py, see docs/model-card.md.
 _base_ = "../fairmot_yolov5s_mot17.py"
 
 data_root = "data/real/"  # MOTChallenge folders, `stills/` with more, and `coco/`

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -404,23 +405,30 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def draw_curves(out: Path) -> None:
     """Draw the losses of the rows that have figures into ``curves.png``."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     from fairmot_mm.visualization.training_curves import read_training
 
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(14, 4), layout="constrained")
     panels = {name: figure.add_subplot(1, 3, i) for i, name in enumerate(PANELS, 1)}
-    for row in ROWS:
-        for figures in sorted(out.glob(f"{row}-*/figures.json")):
-            folder = figures.parent  # others may be in training
-            log = read_training(folder)
-            for name, axes in panels.items():
-                steps, values = log.rate if name == "rate" else log.losses[name]
-                axes.plot(steps, values, label=folder.name)
+    colours = colormaps["tab20"](range(20))
+    # Those without figures may be in training.
+    done = [
+        figures.parent
+        for row in ROWS
+        for figures in sorted(out.glob(f"{row}-*/figures.json"))
+    ]
+    for folder, colour in zip(done, itertools.cycle(colours)):
+        log = read_training(folder)
+        for name, axes in panels.items():
+            steps, values = log.rate if name == "rate" else log.losses[name]
+            axes.plot(steps, values, label=folder.name, color=colour)
     for name, axes in panels.items():
         axes.set(title=PANELS[name], xlabel="step", yscale="log")
         axes.grid(alpha=0.3)
-    panels["heatmap"].legend(fontsize="x-small")
+    handles, labels = panels["heatmap"].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize="small")
     figure.savefig(out / "curves.png", dpi=100)
 
 
