@@ -216,6 +216,8 @@ def _endless(loader: DataLoader) -> Iterator[dict]:
 @command(make_parser)
 def main(args: argparse.Namespace) -> None:
     """Train the colours and write the checkpoint that has them."""
+    if args.steps < 1:
+        raise ValueError(f"--steps {args.steps}: expected at least 1")
     if args.batch_size < 2 or args.batch_size % 2:
         raise ValueError(f"--batch-size {args.batch_size}: expected an even number")
     from mmengine.registry import init_default_scope

@@ -64,6 +64,7 @@ def test_colours_alone_are_replaced(main, data, tmp_path, capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["--leave-out", "C"], "--leave-out C: {data} has A, B"),
+        (["--steps", "0"], "--steps 0: expected at least 1"),
         (["--batch-size", "3"], "--batch-size 3: expected an even number"),
         (
             ["--cfg-options", "model.reid_head.type=EmbeddingHead"],
