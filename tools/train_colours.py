@@ -114,15 +114,12 @@ def make_head(cfg: Config) -> ColourEmbeddingHead:
 
 
 def train_colours(
-    head: ColourEmbeddingHead, loader: DataLoader, cfg: Config, steps: int
+    head: ColourEmbeddingHead, loader: DataLoader, preprocessor: nn.Module, steps: int
 ) -> None:
     """Train the colours by the contrastive loss that the head has for them."""
     import torch
     from rich.progress import track
 
-    from fairmot_mm.registry import MODELS
-
-    preprocessor = MODELS.build(cfg.model.data_preprocessor)
     parameters = [*head.colours.parameters(), *head.description.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -177,16 +174,16 @@ def boxes_of(samples: Sequence[DetDataSample]) -> tuple[Tensor, Tensor]:
     return image, torch.cat([x.bboxes for x in people])
 
 
-def measure(head: ColourEmbeddingHead, loader: DataLoader, cfg: Config) -> None:
+def measure(
+    head: ColourEmbeddingHead, loader: DataLoader, preprocessor: nn.Module
+) -> None:
     """Log the figures of the colours alone, at the true boxes."""
     import torch
     from rich.progress import track
 
     from fairmot_mm.evaluation import EmbeddingMetric
     from fairmot_mm.evaluation.frame_metric import to_arrays
-    from fairmot_mm.registry import MODELS
 
-    preprocessor = MODELS.build(cfg.model.data_preprocessor)
     head.eval()
     frames = []
     with torch.inference_mode():
@@ -225,17 +222,19 @@ def main(args: argparse.Namespace) -> None:
 
     from fairmot_mm.checkpoints.files import read_checkpoint, write_checkpoint
     from fairmot_mm.checkpoints.loading import unwrap_checkpoint
+    from fairmot_mm.registry import MODELS
 
     cfg = open_config(args)
-    init_default_scope(cfg.default_scope)
+    init_default_scope(cfg.get("default_scope", "fairmot_mm"))
     checkpoint = read_checkpoint(args.checkpoint, args.trust_checkpoint)
     set_random_seed(args.seed)
     head, loader = make_head(cfg), make_loader(cfg, args, train=True)
     others = make_loader(cfg, args, train=False) if args.leave_out else None
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
     with running():
-        train_colours(head, loader, cfg, args.steps)
+        train_colours(head, loader, preprocessor, args.steps)
         if others is not None:
-            measure(head, others, cfg)
+            measure(head, others, preprocessor)
     state = unwrap_checkpoint(checkpoint)
     trained = {f"reid_head.{name}": x for name, x in head.state_dict().items()}
     state |= {name: x for name, x in trained.items() if name.startswith(PARTS)}

@@ -53,6 +53,8 @@ class Scene:
         identities = itertools.count(1)
         self._background = paint_street(camera, street)
         if backgrounds:
+            # Instead of the street, whose painting decides where the furniture stands:
+            # the annotations are the same before either.
             chosen = backgrounds[int(place.integers(len(backgrounds)))]
             self._background = cut_background(chosen, size, place).astype(np.float32)
         self._furniture = list(place_street_furniture(camera, street, identities))

@@ -108,9 +108,10 @@ def test_rows_are_trained_once(data, tmp_path, capsys, monkeypatch):
     before = last.stat().st_mtime_ns
     args = tool.make_parser().parse_args(arguments)
     args.size = parse_size(args.size)
-    _, checkpoint = tool.train_row("synthetic", args, 317)
+    cfg, checkpoint = tool.train_row("synthetic", args, 317)
     assert checkpoint == last.read_text()
     assert last.stat().st_mtime_ns == before
+    assert tool.score_row(cfg, checkpoint, args) == found
 
 
 def test_no_background_is_cut_from_what_is_kept_out(data, tmp_path, monkeypatch):

@@ -86,7 +86,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FEWEST = 45  # steps: three of warm-up, and a third of all for synthetic people
 # What all rows of a folder have in common.
-SETTINGS = ("data", "steps", "width", "batch_size", "choose", "report", "halves")
+SETTINGS = (
+    "data",
+    "steps",
+    "width",
+    "batch_size",
+    "size",
+    "choose",
+    "report",
+    "halves",
+)
 SYNTHETIC_FIRST = ("synthetic", "backgrounds")
 RENDERED: dict[str, Any] = dict(
     train_sequences=40,
@@ -479,9 +488,7 @@ def make_parser() -> Parser:
 
 def _keep_settings(args: argparse.Namespace) -> None:
     """Check that earlier rows in the folder were measured in the same way."""
-    settings = {name: getattr(args, name) for name in SETTINGS} | dict(
-        size="{}x{}".format(*args.size)
-    )
+    settings = {name: getattr(args, name) for name in SETTINGS}
     path = args.out / "settings.json"
     if path.is_file():
         for name, before in json.loads(path.read_text()).items():
@@ -507,10 +514,11 @@ def main(args: argparse.Namespace) -> None:
     from fairmot_mm.formats.mot import find_sequences
 
     find_sequences(Path(args.data), [*SEQUENCES])  # says what is missing
-    args.size = parse_size(args.size)
-    check_size(args.size)
+    size = parse_size(args.size)
+    check_size(size)
     args.out.mkdir(parents=True, exist_ok=True)
     _keep_settings(args)
+    args.size = size
     for seed in args.seeds:
         for row in args.rows:
             figures = args.out / f"{row}-{seed}" / "figures.json"

@@ -85,7 +85,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 part = slice(start, start + logits.shape[1])
                 rows, columns = _inside(target, start, logits)
                 error = logits.sub_(total[:, None]).exp_()
-                error -= even
+                if smoothing:
+                    error -= even
                 error[rows, columns] -= 1 - smoothing
                 error *= grad
                 grad_features.addmm_(error, weight[part])
